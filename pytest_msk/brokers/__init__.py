@@ -1,0 +1,118 @@
+"""Brokers: one protocol, three kinds.
+
+*embedded* is Kafka in Python, in a thread of this process; *container* is real Apache Kafka through
+testcontainers; *external* is a cluster that somebody else runs. Everything else in this project knows only `Broker`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Producer
+
+    from ..clock import Clock
+
+__all__ = ["BROKER_KINDS", "Broker", "BrokerKind", "ClientSetting", "Limit", "Watermarks"]
+
+BrokerKind = Literal["embedded", "container", "external"]
+BROKER_KINDS: tuple[BrokerKind, ...] = ("embedded", "container", "external")
+
+ClientSetting = str | int | float | bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watermarks:
+    """Where a partition's log begins and ends: offsets `low` ≤ o < `high`."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """One thing that a kind of broker does not do, and what to use instead."""
+
+    name: str
+    reason: str
+    instead: str
+
+
+class Broker(Protocol):
+    """A Kafka broker as the rest of the kit sees it.
+
+    Every method that asks the broker something raises `BrokerError` when the broker refuses or does not answer.
+    """
+
+    @property
+    def kind(self) -> BrokerKind:
+        """Which of the three kinds this is."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port`, several joined by commas."""
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """What this kind does not do."""
+
+    def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
+        """Settings for a confluent-kafka client, made quick for tests.
+
+        Args:
+            settings: librdkafka's own settings with `_` for `.`; they win.
+        """
+
+    def producer(self, **settings: ClientSetting) -> Producer:
+        """A new producer on this broker; closed with the broker if the caller does not close it."""
+
+    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+        """A new consumer in `group`, from the earliest record on; closed with the broker if the caller does not."""
+
+    def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """Create a topic and return when it can be used.
+
+        Raises:
+            TopicExists: it is there already.
+        """
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic; one that is not there is no error."""
+
+    def create_partitions(self, name: str, total: int) -> None:
+        """Raise a topic's number of partitions to `total`."""
+
+    def topics(self) -> frozenset[str]:
+        """The names of all topics, internal ones left out."""
+
+    def partition_count(self, name: str) -> int:
+        """How many partitions a topic has; 0 when it does not exist."""
+
+    def watermarks(self, name: str) -> dict[int, Watermarks]:
+        """Where the log of each partition begins and ends."""
+
+    def offsets_for_time(self, name: str, timestamp_ms: int) -> dict[int, int]:
+        """Per partition the offset of the first record with at least this timestamp (epoch ms), else the log's end."""
+
+    def offsets(self, name: str) -> dict[int, tuple[range, ...]]:
+        """Per partition the offsets at which the log holds a record now, ascending; control markers are none."""
+
+    def delete_records(self, name: str, before: Mapping[int, int]) -> None:
+        """Delete each named partition's records below an offset."""
+
+    def groups(self) -> frozenset[str]:
+        """The ids of all consumer groups that the broker knows."""
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """A group's committed offsets in a topic, per partition; a partition without one is left out."""
+
+    def delete_group(self, group: str) -> None:
+        """Delete a group and its offsets; one that is not there is no error."""
+
+    def use_clock(self, clock: Clock) -> None:
+        """Let retention and record timestamps follow `clock`, where this kind can."""
+
+    def close(self) -> None:
+        """End every client that this broker made, and what it started itself; calling it twice is no error."""

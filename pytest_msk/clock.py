@@ -1,0 +1,111 @@
+"""Time: the one clock that everything which waits or ages asks.
+
+Times are epoch milliseconds (Kafka's own unit), durations are seconds (the API's own unit).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from .errors import MskError
+
+__all__ = ["Clock", "ClockError", "RealClock", "VirtualClock"]
+
+
+class ClockError(MskError):
+    """The clock cannot do that: it would run backwards, or it is on real time."""
+
+
+class Clock(Protocol):
+    """Tells the time in epoch milliseconds."""
+
+    def now_ms(self) -> int:
+        """The current time, epoch milliseconds."""
+
+
+class RealClock:
+    """The machine's time, counted from one reading so that a changed or frozen wall clock does not bend it."""
+
+    def __init__(
+        self,
+        *,
+        _wall: Callable[[], int] = time.time_ns,
+        _monotonic: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        # The functions are kept as they were when this module was imported: libraries that freeze time
+        # replace module attributes, and a kit whose time stands still would never end a wait.
+        self._monotonic = _monotonic
+        self._origin = _wall() - _monotonic()
+
+    def now_ms(self) -> int:
+        """The current time, epoch milliseconds."""
+        return (self._origin + self._monotonic()) // 1_000_000
+
+
+class VirtualClock:
+    """A clock that stands still until the test moves it.
+
+    Args:
+        start_ms: where it starts, epoch milliseconds; the real now by default.
+    """
+
+    def __init__(self, start_ms: int | None = None) -> None:
+        self._now = RealClock().now_ms() if start_ms is None else start_ms
+        self._real: RealClock | None = None
+        self._watchers: list[Callable[[int], None]] = []
+
+    def __repr__(self) -> str:
+        return f"VirtualClock({self.now_ms()})"
+
+    def now_ms(self) -> int:
+        """The current time, epoch milliseconds."""
+        return self._now if self._real is None else max(self._now, self._real.now_ms())
+
+    @property
+    def real(self) -> bool:
+        """Whether a mapping in background mode has put this clock on real time."""
+        return self._real is not None
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward and fire what the broker has due by then; runs nothing of a mapping.
+
+        Args:
+            seconds: how far, at least 0.
+
+        Raises:
+            ClockError: `seconds` is negative, or the clock is on real time.
+        """
+        if not seconds >= 0:
+            raise ClockError(f"A clock moves forward only: advance({seconds!r}) needs a number of seconds, 0 or more.")
+        self.advance_to(self._now + round(seconds * 1000))
+
+    def advance_to(self, when_ms: int) -> None:
+        """Move the clock forward to `when_ms` (epoch milliseconds); a time that has passed changes nothing.
+
+        Raises:
+            ClockError: the clock is on real time.
+        """
+        if self._real is not None:
+            raise ClockError(
+                "This clock is on real time, because a mapping runs in the background: stop it (esm.stop()) "
+                "before you advance the clock, or use esm.wait_until(...)."
+            )
+        self._now = max(self._now, when_ms)
+        for watcher in tuple(self._watchers):
+            watcher(self._now)
+
+    def run_real(self) -> None:
+        """Put the clock on real time: from here on it follows the machine's, and `advance` raises."""
+        if self._real is None:
+            self._real = RealClock()
+
+    def stand_still(self) -> None:
+        """Take the clock off real time; it stands where it is until it is advanced."""
+        self._now, self._real = self.now_ms(), None
+
+    def watch(self, watcher: Callable[[int], None]) -> Callable[[], None]:
+        """Call `watcher(now_ms)` at each move; returns the function that ends this."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher) if watcher in self._watchers else None
