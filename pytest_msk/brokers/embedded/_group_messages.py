@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
+from ._consumer_protocol import assigned_partitions, subscribed_topics
 from .errors import ErrorCode
 
 __all__ = [
@@ -190,8 +191,8 @@ class GroupMember:
     """One member of a group, as it is now.
 
     Args:
-        metadata: what it sent for the group's chosen protocol (a consumer's subscription); empty before one is chosen.
-        assignment: what the leader gave it; empty outside a stable generation.
+        metadata: what it sent for the group's protocol (a consumer's subscription); empty unless the group is stable.
+        assignment: what the leader gave it last; it keeps that while a rebalance is prepared.
     """
 
     member_id: str
@@ -202,6 +203,16 @@ class GroupMember:
     rebalance_timeout_ms: int
     metadata: bytes
     assignment: bytes
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics that it subscribes to; none when the group is not stable, or not one of consumers."""
+        return subscribed_topics(self.metadata) or frozenset()
+
+    @property
+    def partitions(self) -> frozenset[tuple[str, int]]:
+        """The partitions that it was given, as (topic, partition); none when the group is not one of consumers."""
+        return assigned_partitions(self.assignment) or frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,23 +7,33 @@ timer of the `Scheduler`, which runs on real time; the ages of committed offsets
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from uuid import uuid4
 
+from ...errors import BrokerError
+from ._group import Group
+from ._group_admission import Admission
+from ._group_config import GroupConfig
 from ._group_messages import (
     DeletedGroup,
     DescribedGroup,
+    GroupState,
     Heartbeat,
     HeartbeatResult,
     JoinGroup,
     JoinGroupResult,
     LeaveGroup,
     LeaveGroupResult,
+    LeavingMember,
+    LeftMember,
     ListedGroup,
     Reply,
     SyncGroup,
     SyncGroupResult,
 )
+from ._group_rebalance import Rebalance
+from ._held_heartbeats import HeldHeartbeats
+from ._scheduler import Scheduler, Timer
+from .errors import ErrorCode
 from .offsets import (
     CommitOffsets,
     CommittedOffset,
@@ -31,51 +41,12 @@ from .offsets import (
     DeleteOffsetsResult,
     FetchOffsets,
     FetchOffsetsResult,
+    Offsets,
     PartitionResult,
     TopicPartition,
 )
 
 __all__ = ["GroupConfig", "GroupCoordinator", "Scheduler", "Timer"]
-
-
-class Timer(Protocol):
-    """Something that will happen; cancelling it twice, or after it happened, is no error."""
-
-    def cancel(self) -> None:
-        """Let it not happen."""
-
-
-class Scheduler(Protocol):
-    """Real time for the coordinator's session and rebalance timers."""
-
-    def now_ms(self) -> int:
-        """The current time, milliseconds."""
-
-    def call_later(self, delay_ms: int, fn: Callable[[], None]) -> Timer:
-        """Call `fn` once, on the coordinator's thread, `delay_ms` from now; never during this call."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GroupConfig:
-    """The coordinator's settings, with Kafka's defaults.
-
-    Args:
-        min_session_timeout_ms: `group.min.session.timeout.ms`.
-        max_session_timeout_ms: `group.max.session.timeout.ms`.
-        initial_rebalance_delay_ms: `group.initial.rebalance.delay.ms`, how long an empty group waits for more members.
-        max_size: `group.max.size`, the most members of one group.
-        offsets_retention_ms: `offsets.retention.minutes`, here in milliseconds.
-        offset_metadata_max_bytes: `offset.metadata.max.bytes`.
-        hold_heartbeats: whether an answer to a heartbeat may wait for the next rebalance; Kafka itself never waits.
-    """
-
-    min_session_timeout_ms: int = 6_000
-    max_session_timeout_ms: int = 1_800_000
-    initial_rebalance_delay_ms: int = 3_000
-    max_size: int = 2**31 - 1
-    offsets_retention_ms: int = 7 * 24 * 60 * 60 * 1000
-    offset_metadata_max_bytes: int = 4_096
-    hold_heartbeats: bool = True
 
 
 class GroupCoordinator:
@@ -88,17 +59,55 @@ class GroupCoordinator:
     """
 
     def __init__(self, scheduler: Scheduler, config: GroupConfig, *, wall_ms: Callable[[], int] | None = None) -> None:
-        raise NotImplementedError
+        self._config = config
+        self._wall_ms = scheduler.now_ms if wall_ms is None else wall_ms
+        self._groups: dict[str, Group] = {}
+        self._offsets = Offsets()
+        self._held = HeldHeartbeats(scheduler)
+        self._rebalance = Rebalance(scheduler, config, self._held, self._wall_ms)
+        self._admission = Admission(config, self._rebalance, self._held, lambda: str(uuid4()))
 
     # -- the protocol ------------------------------------------------------------------------------------------
 
     def join(self, request: JoinGroup, reply: Reply[JoinGroupResult]) -> None:
         """JoinGroup: answered when the join phase ends, or at once when it is refused or nothing changes."""
-        raise NotImplementedError
+        config = self._config
+        if not request.group_id:
+            error = ErrorCode.INVALID_GROUP_ID
+        elif not config.min_session_timeout_ms <= request.session_timeout_ms <= config.max_session_timeout_ms:
+            error = ErrorCode.INVALID_SESSION_TIMEOUT
+        elif request.member_id and request.group_id not in self._groups:
+            error = ErrorCode.UNKNOWN_MEMBER_ID
+        else:
+            self._admission.join(self._group(request.group_id), request, reply)
+            return
+        reply(JoinGroupResult(error=error, member_id=request.member_id))
 
     def sync(self, request: SyncGroup, reply: Reply[SyncGroupResult]) -> None:
         """SyncGroup: answered when the leader's assignments are there."""
-        raise NotImplementedError
+        group, error = self._member_of(
+            request.group_id, request.member_id, request.group_instance_id, request.generation_id
+        )
+        if group is None:
+            reply(SyncGroupResult(error=error))
+        elif _differs(request.protocol_type, group.protocol_type) or _differs(
+            request.protocol_name, group.protocol_name
+        ):
+            reply(SyncGroupResult(error=ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
+        elif group.state is GroupState.PREPARING_REBALANCE:
+            reply(SyncGroupResult(error=ErrorCode.REBALANCE_IN_PROGRESS))
+        else:
+            member = group.members[request.member_id]
+            self._held.answer(member)
+            self._rebalance.synced(group, member)
+            if group.state is GroupState.STABLE:
+                reply(group.as_sync_result(member))
+                return
+            # A SyncGroup that was still waiting has been sent anew: its answer must not be awaited for ever.
+            member.answer_sync(SyncGroupResult(error=ErrorCode.REBALANCE_IN_PROGRESS))
+            member.syncing = reply
+            if group.leader == request.member_id:
+                self._rebalance.assign(group, dict(request.assignments))
 
     def heartbeat(self, request: Heartbeat, reply: Reply[HeartbeatResult], *, hold: bool) -> None:
         """Heartbeat.
@@ -107,37 +116,89 @@ class GroupCoordinator:
             hold: whether the answer may wait (for 2 s or a third of the session timeout at most) so that a rebalance is
                 told at once; only for clients that take answers out of order, or until `release_heartbeats`.
         """
-        raise NotImplementedError
+        group, error = self._member_of(
+            request.group_id, request.member_id, request.group_instance_id, request.generation_id
+        )
+        if group is None:
+            reply(HeartbeatResult(error=error))
+            return
+        member = group.members[request.member_id]
+        self._held.answer(member)
+        self._rebalance.keep_alive(group, member)
+        if group.state is GroupState.PREPARING_REBALANCE:
+            reply(HeartbeatResult(error=ErrorCode.REBALANCE_IN_PROGRESS))
+        elif hold and self._config.hold_heartbeats:
+            self._held.hold(member, request.connection_id, reply, lambda: self._rebalance.keep_alive(group, member))
+        else:
+            reply(HeartbeatResult())
 
     def leave(self, request: LeaveGroup) -> LeaveGroupResult:
         """LeaveGroup: answered at once."""
-        raise NotImplementedError
+        if not request.group_id:
+            return LeaveGroupResult(error=ErrorCode.INVALID_GROUP_ID)
+        group = self._groups.get(request.group_id)
+        errors = [
+            ErrorCode.UNKNOWN_MEMBER_ID if group is None else self._leave(group, each) for each in request.members
+        ]
+        if group is not None and group.state is not GroupState.EMPTY and ErrorCode.NONE in errors:
+            self._rebalance.prepare_or_complete(group)
+        return LeaveGroupResult(
+            members=tuple(
+                LeftMember(member_id=each.member_id, group_instance_id=each.group_instance_id, error=error)
+                for each, error in zip(request.members, errors, strict=True)
+            )
+        )
 
     def release_heartbeats(self, connection_id: int) -> None:
         """Answer the heartbeats held for a connection now, as success: its next request must not wait for them."""
-        raise NotImplementedError
+        self._held.answer_connection(connection_id)
 
     def disconnected(self, connection_id: int) -> None:
         """A connection is gone: nothing is held for it any more. Its members stay until their sessions time out."""
-        raise NotImplementedError
+        self._held.forget_connection(connection_id)
 
     # -- offsets -----------------------------------------------------------------------------------------------
 
     def commit_offsets(self, request: CommitOffsets) -> tuple[PartitionResult, ...]:
         """OffsetCommit; whether the topics exist is the caller's to check."""
-        raise NotImplementedError
+        refusal = self._may_commit(request)
+        results = []
+        for commit in request.offsets:
+            error = refusal
+            if error is ErrorCode.NONE and len(commit.metadata or "") > self._config.offset_metadata_max_bytes:
+                error = ErrorCode.OFFSET_METADATA_TOO_LARGE
+            if error is ErrorCode.NONE:
+                self._offsets.commit(
+                    request.group_id, commit, now_ms=self._wall_ms(), retention_ms=request.retention_ms
+                )
+            results.append(PartitionResult(topic=commit.topic, partition=commit.partition, error=error))
+        return tuple(results)
 
     def fetch_offsets(self, request: FetchOffsets) -> FetchOffsetsResult:
         """OffsetFetch, for one group."""
-        raise NotImplementedError
+        return FetchOffsetsResult(offsets=self._offsets.fetch(request.group_id, request.partitions))
 
     def delete_offsets(self, request: DeleteOffsets) -> DeleteOffsetsResult:
         """OffsetDelete; whether the topics exist is the caller's to check."""
-        raise NotImplementedError
+        group = self._groups.get(request.group_id)
+        if not request.group_id:
+            return DeleteOffsetsResult(error=ErrorCode.INVALID_GROUP_ID)
+        if group is None:
+            return DeleteOffsetsResult(error=ErrorCode.GROUP_ID_NOT_FOUND)
+        if group.state is not GroupState.EMPTY and not group.uses_consumer_protocol:
+            return DeleteOffsetsResult(error=ErrorCode.NON_EMPTY_GROUP)
+        results = []
+        for topic, partition in request.partitions:
+            subscribed = group.is_subscribed_to(topic)
+            if not subscribed:
+                self._offsets.delete(request.group_id, topic, partition)
+            error = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if subscribed else ErrorCode.NONE
+            results.append(PartitionResult(topic=topic, partition=partition, error=error))
+        return DeleteOffsetsResult(partitions=tuple(results))
 
     def forget_topic(self, topic: str) -> None:
         """A topic was deleted: no group has offsets in it any more."""
-        raise NotImplementedError
+        self._offsets.delete_topic(topic)
 
     def expire_offsets(self, now_ms: int) -> None:
         """Forget the offsets whose retention is over, and the empty groups that are left with none.
@@ -145,31 +206,53 @@ class GroupCoordinator:
         Args:
             now_ms: the test's clock, epoch milliseconds.
         """
-        raise NotImplementedError
+        for group in tuple(self._groups.values()):
+
+            def is_over(topic: str, kept: CommittedOffset, group: Group = group) -> bool:
+                since = group.offset_ages_since(topic, kept.commit_timestamp)
+                if since is None:
+                    return False
+                end = since + self._config.offsets_retention_ms
+                return now_ms >= (end if kept.expire_timestamp is None else kept.expire_timestamp)
+
+            none_left = self._offsets.expire(group.group_id, is_over)
+            if none_left and group.state is GroupState.EMPTY and not group.pending_joins:
+                self._forget(group)
 
     # -- administration ----------------------------------------------------------------------------------------
 
     def describe(self, group_id: str) -> DescribedGroup:
         """One group, as DescribeGroups shows it."""
-        raise NotImplementedError
+        group = self._groups.get(group_id)
+        if group is None:
+            return DescribedGroup(group_id=group_id, error=ErrorCode.GROUP_ID_NOT_FOUND)
+        return group.as_described()
 
     def list_groups(self, states: Iterable[str] = (), types: Iterable[str] = ()) -> tuple[ListedGroup, ...]:
         """All groups, or those in the given states and of the given types (Kafka's names, any case)."""
-        raise NotImplementedError
+        listed = [
+            ListedGroup(group_id=group.group_id, protocol_type=group.protocol_type or "", state=group.state)
+            for group in self._groups.values()
+        ]
+        wanted_states = {state.strip().lower() for state in states} or {group.state.value.lower() for group in listed}
+        wanted_types = {name.strip().lower() for name in types} or {group.group_type for group in listed}
+        return tuple(
+            group for group in listed if group.state.value.lower() in wanted_states and group.group_type in wanted_types
+        )
 
     def delete_groups(self, group_ids: Iterable[str]) -> tuple[DeletedGroup, ...]:
         """DeleteGroups: only groups without members go, with their offsets."""
-        raise NotImplementedError
+        return tuple(DeletedGroup(group_id=group_id, error=self._delete_group(group_id)) for group_id in group_ids)
 
     # -- the Python face ---------------------------------------------------------------------------------------
 
     def groups(self) -> tuple[DescribedGroup, ...]:
-        """Every group with its members, by id, whatever its state: subscriptions and assignments as they are now."""
-        raise NotImplementedError
+        """Every group with its members as they are now, by id."""
+        return tuple(self._groups[group_id].as_described() for group_id in sorted(self._groups))
 
     def committed(self, group_id: str) -> dict[TopicPartition, CommittedOffset]:
         """A group's committed offsets; empty for an unknown group."""
-        raise NotImplementedError
+        return self._offsets.of(group_id)
 
     def expire_member(self, group_id: str, member_id: str) -> None:
         """Let a member's session time out now.
@@ -180,8 +263,84 @@ class GroupCoordinator:
         Raises:
             BrokerError: there is no such group or member.
         """
-        raise NotImplementedError
+        group = self._groups.get(group_id)
+        if group is None:
+            known = ", ".join(sorted(self._groups)) or "none"
+            raise BrokerError(f"There is no group {group_id!r} whose member could expire; the groups are: {known}.")
+        member = group.members.get(group.static_members.get(member_id, member_id))
+        if member is None:
+            known = ", ".join(group.members) or "none"
+            raise BrokerError(f"Group {group_id!r} has no member {member_id!r}; its members are: {known}.")
+        self._rebalance.expire(group, member)
 
     def close(self) -> None:
         """Cancel every timer and forget every waiting reply: the broker ends."""
-        raise NotImplementedError
+        self._held.close()
+        for group in self._groups.values():
+            self._rebalance.stop(group)
+        self._groups.clear()
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _group(self, group_id: str) -> Group:
+        group = self._groups.get(group_id)
+        if group is None:
+            group = self._groups[group_id] = Group(group_id, self._wall_ms())
+        return group
+
+    def _member_of(
+        self, group_id: str, member_id: str, group_instance_id: str | None, generation_id: int
+    ) -> tuple[Group | None, ErrorCode]:
+        """The group for which a member speaks, or None and why it may not."""
+        if not group_id:
+            return None, ErrorCode.INVALID_GROUP_ID
+        group = self._groups.get(group_id)
+        if group is None:
+            return None, ErrorCode.UNKNOWN_MEMBER_ID
+        error = group.check_generation(member_id, group_instance_id, generation_id)
+        return (group if error is ErrorCode.NONE else None), error
+
+    def _leave(self, group: Group, leaving: LeavingMember) -> ErrorCode:
+        member_id = leaving.member_id
+        if not member_id and leaving.group_instance_id is not None:
+            member_id = group.static_members.get(leaving.group_instance_id, "")
+        elif member_id in group.pending_joins:
+            group.pending_joins.pop(member_id).cancel()
+            return ErrorCode.NONE
+        error = group.check_member(member_id, leaving.group_instance_id)
+        if error is ErrorCode.NONE:
+            # Its heartbeat came before it left: that one was in order.
+            self._rebalance.remove(group, group.members[member_id], heartbeat_error=ErrorCode.NONE)
+        return error
+
+    def _may_commit(self, request: CommitOffsets) -> ErrorCode:
+        group = self._groups.get(request.group_id)
+        if group is None:
+            if request.generation_id >= 0:
+                known = request.group_id_not_found_known
+                return ErrorCode.GROUP_ID_NOT_FOUND if known else ErrorCode.ILLEGAL_GENERATION
+            group = self._group(request.group_id)
+        error = group.check_commit(request.member_id, request.group_instance_id, request.generation_id)
+        if error is ErrorCode.NONE and group.state is not GroupState.EMPTY:
+            # A member that commits lives, in the classic protocol.
+            self._rebalance.keep_alive(group, group.members[request.member_id])
+        return error
+
+    def _delete_group(self, group_id: str) -> ErrorCode:
+        group = self._groups.get(group_id)
+        if group is None:
+            return ErrorCode.GROUP_ID_NOT_FOUND
+        if group.state is not GroupState.EMPTY:
+            return ErrorCode.NON_EMPTY_GROUP
+        self._forget(group)
+        return ErrorCode.NONE
+
+    def _forget(self, group: Group) -> None:
+        self._rebalance.stop(group)
+        group.become(GroupState.DEAD, self._wall_ms())
+        self._offsets.delete_group(group.group_id)
+        del self._groups[group.group_id]
+
+
+def _differs(asked: str | None, actual: str | None) -> bool:
+    return asked is not None and actual is not None and asked != actual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import ErrorCode
@@ -15,6 +16,7 @@ __all__ = [
     "FetchOffsetsResult",
     "FetchedOffset",
     "OffsetCommit",
+    "Offsets",
     "PartitionResult",
     "TopicPartition",
 ]
@@ -39,7 +41,8 @@ class CommitOffsets:
 
     Args:
         generation_id: the member's generation; -1 and an empty `member_id` for a commit from outside the group.
-        retention_ms: how long to keep these offsets (versions 2 to 4 of the request); -1 for the group's setting.
+        retention_ms: how long to keep these offsets (versions 2 to 4 of the request); -1 for the broker's setting.
+        group_id_not_found_known: whether the client knows GROUP_ID_NOT_FOUND here (version 9 and up).
     """
 
     group_id: str
@@ -47,6 +50,7 @@ class CommitOffsets:
     member_id: str = ""
     group_instance_id: str | None = None
     retention_ms: int = -1
+    group_id_not_found_known: bool = True
     offsets: tuple[OffsetCommit, ...]
 
 
@@ -116,3 +120,71 @@ class CommittedOffset:
     metadata: str
     commit_timestamp: int
     expire_timestamp: int | None
+
+
+class Offsets:
+    """The committed offsets of every group, without their rules: whether a commit may be is the group's to say."""
+
+    def __init__(self) -> None:
+        self._by_group: dict[str, dict[TopicPartition, CommittedOffset]] = {}
+
+    def of(self, group_id: str) -> dict[TopicPartition, CommittedOffset]:
+        """A group's offsets, a copy; empty for an unknown group."""
+        return dict(self._by_group.get(group_id, {}))
+
+    def commit(self, group_id: str, commit: OffsetCommit, *, now_ms: int, retention_ms: int) -> None:
+        """Keep one partition's offset.
+
+        Args:
+            now_ms: the test's clock, epoch milliseconds.
+            retention_ms: how long, as the client asked for; -1 for the broker's setting.
+        """
+        self._by_group.setdefault(group_id, {})[commit.topic, commit.partition] = CommittedOffset(
+            offset=commit.offset,
+            leader_epoch=commit.leader_epoch,
+            metadata=commit.metadata or "",
+            commit_timestamp=now_ms,
+            expire_timestamp=None if retention_ms == -1 else now_ms + retention_ms,
+        )
+
+    def fetch(self, group_id: str, partitions: tuple[TopicPartition, ...] | None) -> tuple[FetchedOffset, ...]:
+        """Offsets as OffsetFetch answers them; all that there are for `partitions` None."""
+        offsets = self._by_group.get(group_id, {})
+        return tuple(
+            FetchedOffset(topic=topic, partition=partition)
+            if (kept := offsets.get((topic, partition))) is None
+            else FetchedOffset(
+                topic=topic,
+                partition=partition,
+                offset=kept.offset,
+                leader_epoch=kept.leader_epoch,
+                metadata=kept.metadata,
+            )
+            for topic, partition in (sorted(offsets) if partitions is None else partitions)
+        )
+
+    def delete(self, group_id: str, topic: str, partition: int) -> None:
+        """Forget one partition's offset; one that is not there is no error."""
+        self._forget(group_id, lambda key, _: key == (topic, partition))
+
+    def delete_group(self, group_id: str) -> None:
+        """Forget a group's offsets."""
+        self._by_group.pop(group_id, None)
+
+    def delete_topic(self, topic: str) -> None:
+        """Forget every group's offsets in a topic."""
+        for group_id in tuple(self._by_group):
+            self._forget(group_id, lambda key, _: key[0] == topic)
+
+    def expire(self, group_id: str, is_over: Callable[[str, CommittedOffset], bool]) -> bool:
+        """Forget the offsets of which `is_over(topic, offset)` is true; returns whether the group has none left."""
+        self._forget(group_id, lambda key, kept: is_over(key[0], kept))
+        return group_id not in self._by_group
+
+    def _forget(self, group_id: str, is_over: Callable[[TopicPartition, CommittedOffset], bool]) -> None:
+        offsets = self._by_group.get(group_id, {})
+        left = {key: kept for key, kept in offsets.items() if not is_over(key, kept)}
+        if left:
+            self._by_group[group_id] = left
+        else:
+            self._by_group.pop(group_id, None)
