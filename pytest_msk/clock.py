@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Protocol
 
 from .errors import MskError
 
-__all__ = ["Clock", "ClockError", "RealClock", "VirtualClock"]
+__all__ = ["Clock", "ClockError", "Deadline", "RealClock", "VirtualClock", "epoch_ms"]
 
 
 class ClockError(MskError):
@@ -44,6 +45,28 @@ class RealClock:
         return (self._origin + self._monotonic()) // 1_000_000
 
 
+class Deadline:
+    """A span of real time that ends, whatever the clocks of a test do.
+
+    Args:
+        seconds: how long it is.
+    """
+
+    def __init__(self, seconds: float, *, _monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = _monotonic
+        self._end = _monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until it ends, never negative."""
+        return max(0.0, self._end - self._monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether it has ended."""
+        return not self.left
+
+
 class VirtualClock:
     """A clock that stands still until the test moves it.
 
@@ -54,6 +77,7 @@ class VirtualClock:
     def __init__(self, start_ms: int | None = None) -> None:
         self._now = RealClock().now_ms() if start_ms is None else start_ms
         self._real: RealClock | None = None
+        self._real_users = 0
         self._watchers: list[Callable[[int], None]] = []
 
     def __repr__(self) -> str:
@@ -98,14 +122,30 @@ class VirtualClock:
 
     def run_real(self) -> None:
         """Put the clock on real time: from here on it follows the machine's, and `advance` raises."""
+        self._real_users += 1
         if self._real is None:
             self._real = RealClock()
 
     def stand_still(self) -> None:
-        """Take the clock off real time; it stands where it is until it is advanced."""
-        self._now, self._real = self.now_ms(), None
+        """End one `run_real`; after the last one the clock stands where it is until it is advanced."""
+        self._real_users -= 1
+        if not self._real_users:
+            self._now, self._real = self.now_ms(), None
 
     def watch(self, watcher: Callable[[int], None]) -> Callable[[], None]:
         """Call `watcher(now_ms)` at each move; returns the function that ends this."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher) if watcher in self._watchers else None
+
+
+def epoch_ms(moment: datetime | str | float) -> int:
+    """Epoch milliseconds of a datetime, an ISO 8601 text, or epoch seconds; without a time zone it is UTC.
+
+    Raises:
+        ValueError: the text is not ISO 8601.
+    """
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment.replace("Z", "+00:00"))
+    if isinstance(moment, datetime):
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    return round(moment * 1000)

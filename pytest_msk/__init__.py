@@ -1,0 +1,80 @@
+"""Run AWS Lambda's event source mapping for Amazon MSK and Apache Kafka inside a pytest test."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .assertions import assert_at_least_once, assert_ordered, find_anomalies
+    from .brokers import Broker
+    from .brokers.embedded import EmbeddedBroker
+    from .checks import Anomaly
+    from .clock import VirtualClock
+    from .errors import BrokerError, BrokerUnavailable, MskError, NotSupported, TopicExists
+    from .events import KafkaEvent, NotAKafkaEvent, read_event
+    from .filters import EventPattern, InvalidEventPattern
+    from .functions import LambdaContext, LambdaFunction
+    from .journal import Journal
+    from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError
+    from .records import EventRecord, NotAnEventRecord, Record
+    from .topics import Topic
+
+__all__ = [
+    "Anomaly",
+    "Broker",
+    "BrokerError",
+    "BrokerUnavailable",
+    "DeliveryBlocked",
+    "EmbeddedBroker",
+    "EventPattern",
+    "EventRecord",
+    "EventSourceMapping",
+    "EventSourceMappingError",
+    "InvalidEventPattern",
+    "Journal",
+    "KafkaEvent",
+    "LambdaContext",
+    "LambdaFunction",
+    "MskError",
+    "NotAKafkaEvent",
+    "NotAnEventRecord",
+    "NotSupported",
+    "Record",
+    "Topic",
+    "TopicExists",
+    "VirtualClock",
+    "assert_at_least_once",
+    "assert_ordered",
+    "find_anomalies",
+    "read_event",
+]
+
+_HOMES = {
+    "assertions": ("assert_at_least_once", "assert_ordered", "find_anomalies"),
+    "brokers": ("Broker",),
+    "brokers.embedded": ("EmbeddedBroker",),
+    "checks": ("Anomaly",),
+    "clock": ("VirtualClock",),
+    "errors": ("BrokerError", "BrokerUnavailable", "MskError", "NotSupported", "TopicExists"),
+    "events": ("KafkaEvent", "NotAKafkaEvent", "read_event"),
+    "filters": ("EventPattern", "InvalidEventPattern"),
+    "functions": ("LambdaContext", "LambdaFunction"),
+    "journal": ("Journal",),
+    "mapping": ("DeliveryBlocked", "EventSourceMapping", "EventSourceMappingError"),
+    "records": ("EventRecord", "NotAnEventRecord", "Record"),
+    "topics": ("Topic",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562): every pytest run of everybody imports this package."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

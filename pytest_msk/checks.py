@@ -1,0 +1,226 @@
+"""Checks: what a journal and a topic's log, held against each other, say about a mapping's deliveries. Pure.
+
+An anomaly has a name, a place and a sentence. The names follow those of Kafka's own correctness tests where there is
+one: `lost-record`, `unordered-delivery`, `unordered-event`, `unexplained-redelivery`, `unsafe-commit`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ._ranges import Ranges
+from .journal import (
+    Assigned,
+    Attempt,
+    BatchClosed,
+    Committed,
+    Event,
+    Filtered,
+    Offsets,
+    PositionReset,
+    Revoked,
+    StateChanged,
+)
+
+__all__ = ["Anomaly", "AnomalyName", "delivery_anomalies", "order_anomalies"]
+
+AnomalyName = Literal["lost-record", "unordered-event", "unordered-delivery", "unexplained-redelivery", "unsafe-commit"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anomaly:
+    """One thing that should not have happened.
+
+    Args:
+        name: which kind of thing.
+        topic: the topic's name.
+        partition: the partition's number.
+        offsets: the records that it concerns.
+        batch: the batch with which it happened, `None` if there was none.
+        text: a sentence that says what happened and where.
+    """
+
+    name: AnomalyName
+    topic: str
+    partition: int
+    offsets: range
+    batch: int | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.text}"
+
+
+def order_anomalies(topic: str, events: Iterable[Event]) -> Iterator[Anomaly]:
+    """What is wrong with the order of deliveries.
+
+    Offsets ascend inside each event; first deliveries ascend; nothing passes a batch of its partition that is not
+    finished; a record is delivered again only after a failed attempt, a rebalance or a restart.
+
+    Args:
+        topic: the topic's name.
+        events: the journal.
+    """
+    batches: dict[int, Offsets] = {}
+    delivered: dict[int, Ranges] = defaultdict(Ranges)  # every delivery
+    settled: dict[int, Ranges] = defaultdict(Ranges)  # deliveries since the partition was last begun anew
+    blocked: dict[int, int] = {}  # partition -> the batch that has not succeeded yet
+    succeeded: set[int] = set()
+    for event in events:
+        if isinstance(event, BatchClosed):
+            batches[event.batch] = event.records
+        elif isinstance(event, Revoked | StateChanged | PositionReset):
+            for partition in _begun_anew(event, tuple(settled)):
+                settled.pop(partition, None)
+                blocked.pop(partition, None)
+        elif isinstance(event, Attempt):
+            records = batches[event.batch]
+            where = f"batch {event.batch}, attempt {event.attempt}"
+            if event.batch in succeeded:
+                for partition, runs in records.items():
+                    text = f"{_place(topic, partition, runs[0])} came again in {where}, though the batch had succeeded."
+                    yield _anomaly("unexplained-redelivery", topic, partition, runs[0], event.batch, text)
+            elif event.attempt == 1:
+                for partition, runs in records.items():
+                    yield from _first_attempt(
+                        topic, partition, runs, event.batch, where, delivered[partition], settled[partition], blocked
+                    )
+            for partition in records:
+                if event.error is None:
+                    blocked.pop(partition, None)
+                else:
+                    blocked[partition] = event.batch
+            if event.error is None:
+                succeeded.add(event.batch)
+
+
+def _first_attempt(
+    topic: str,
+    partition: int,
+    runs: tuple[range, ...],
+    batch: int,
+    where: str,
+    delivered: Ranges,
+    settled: Ranges,
+    blocked: Mapping[int, int],
+) -> Iterator[Anomaly]:
+    if partition in blocked and blocked[partition] != batch:
+        text = (
+            f"{_place(topic, partition, runs[0])} came in {where}, past batch {blocked[partition]}, which had failed."
+        )
+        yield _anomaly("unordered-delivery", topic, partition, runs[0], batch, text)
+    end = -1
+    for run in runs:
+        if run.start <= end:
+            text = f"{_place(topic, partition, run)} stands behind offset {end} in the event of {where}."
+            yield _anomaly("unordered-event", topic, partition, run, batch, text)
+        end = run.stop - 1
+        for again in settled.overlap(run):
+            text = (
+                f"{_place(topic, partition, again)} came again in {where}, but no attempt with it had failed and the "
+                "partition had not been begun anew."
+            )
+            yield _anomaly("unexplained-redelivery", topic, partition, again, batch, text)
+        highest = delivered.stop - 1
+        for late in delivered.missing(range(run.start, min(run.stop, highest + 1))):
+            text = f"{_place(topic, partition, late)} came first in {where}, after offset {highest} had been delivered."
+            yield _anomaly("unordered-delivery", topic, partition, late, batch, text)
+    for run in runs:
+        delivered.add(run)
+        settled.add(run)
+
+
+def delivery_anomalies(
+    topic: str, events: Iterable[Event], log: Offsets, origins: Mapping[int, int]
+) -> Iterator[Anomaly]:
+    """Which records of the log were neither in a successful attempt nor filtered, and which commits passed such a one.
+
+    Args:
+        topic: the topic's name.
+        events: the journal.
+        log: the offsets at which the log holds a record.
+        origins: where a partition begins that was never assigned.
+    """
+    batches: dict[int, Offsets] = {}
+    resolved: dict[int, Ranges] = defaultdict(Ranges)
+    failures: dict[int, tuple[Attempt, Offsets]] = {}
+    starts: dict[int, int] = {}
+    committed: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, BatchClosed):
+            batches[event.batch] = event.records
+        elif isinstance(event, Assigned):
+            for partition, position in event.positions.items():
+                committed.setdefault(partition, starts.setdefault(partition, position))
+        elif isinstance(event, Filtered):
+            _resolve(resolved, event.records)
+        elif isinstance(event, Attempt):
+            if event.error is None:
+                _resolve(resolved, batches.pop(event.batch, {}))
+                failures.pop(event.batch, None)
+            else:
+                failures[event.batch] = (event, batches.get(event.batch, {}))
+        elif isinstance(event, Committed):
+            for partition, position in event.positions.items():
+                passed = range(committed.get(partition, 0), position)
+                for gap in _in_log(resolved[partition].missing(passed), log.get(partition, ())):
+                    text = (
+                        f"offset {position} of {topic}-{partition} was committed past {_place(topic, partition, gap)}."
+                    )
+                    yield _anomaly("unsafe-commit", topic, partition, gap, None, text)
+                committed[partition] = max(position, committed.get(partition, 0))
+    for partition, runs in log.items():
+        start = starts.get(partition, origins.get(partition, 0))
+        for run in runs:
+            for gap in resolved[partition].missing(range(max(run.start, start), run.stop)):
+                batch, reason = _why_lost(partition, gap, failures, assigned=partition in starts)
+                text = f"{_place(topic, partition, gap)} {reason}"
+                yield _anomaly("lost-record", topic, partition, gap, batch, text)
+
+
+def _resolve(resolved: dict[int, Ranges], records: Offsets) -> None:
+    for partition, runs in records.items():
+        for run in runs:
+            resolved[partition].add(run)
+
+
+def _in_log(gaps: list[range], runs: tuple[range, ...]) -> Iterator[range]:
+    present = Ranges(runs)
+    for gap in gaps:
+        yield from present.overlap(gap)
+
+
+def _why_lost(
+    partition: int, gap: range, failures: Mapping[int, tuple[Attempt, Offsets]], *, assigned: bool
+) -> tuple[int | None, str]:
+    if not assigned:
+        return (
+            None,
+            "were not read: the mapping never had this partition. Was it drained, or has its group other members?",
+        )
+    for batch, (attempt, records) in failures.items():
+        if Ranges(records.get(partition, ())).overlap(gap):
+            return (
+                batch,
+                f"failed in batch {batch}, attempt {attempt.attempt}, with {attempt.error}, and did not succeed.",
+            )
+    return None, "were not delivered. Was the mapping drained after they were produced?"
+
+
+def _begun_anew(event: Revoked | StateChanged | PositionReset, known: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(event, Revoked):
+        return event.partitions
+    return (event.partition,) if isinstance(event, PositionReset) else known
+
+
+def _place(topic: str, partition: int, offsets: range) -> str:
+    if len(offsets) == 1:
+        return f"{topic}-{partition} offset {offsets.start}"
+    return f"{topic}-{partition} offsets {offsets.start}-{offsets.stop - 1} ({len(offsets)} records)"
+
+
+def _anomaly(name: AnomalyName, topic: str, partition: int, offsets: range, batch: int | None, text: str) -> Anomaly:
+    return Anomaly(name=name, topic=topic, partition=partition, offsets=offsets, batch=batch, text=text)

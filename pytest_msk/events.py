@@ -1,0 +1,120 @@
+"""The event that a function receives: build it, read it, know its size (spec 1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypedDict, cast
+
+import orjson
+
+from .errors import MskError
+from .records import EventRecord, Record
+
+__all__ = ["MAX_PAYLOAD", "Envelope", "KafkaEvent", "NotAKafkaEvent", "partition_key", "read_event"]
+
+#: The largest event that a mapping sends, bytes of compact UTF-8 JSON: a synchronous invocation's limit (spec 3.1).
+MAX_PAYLOAD = 6_291_456
+
+EventSource = Literal["aws:kafka", "SelfManagedKafka"]
+
+
+class _KafkaEventBase(TypedDict):
+    eventSource: EventSource
+    bootstrapServers: str
+    records: dict[str, list[EventRecord]]
+
+
+class KafkaEvent(_KafkaEventBase, total=False):
+    """An event of Amazon MSK or self-managed Kafka (spec 1.1); only MSK's has an ARN."""
+
+    eventSourceArn: str
+
+
+class NotAKafkaEvent(MskError, ValueError):
+    """A mapping that is not an event of Amazon MSK or self-managed Kafka."""
+
+
+def partition_key(topic: str, partition: int) -> str:
+    """The member of `records` that holds a partition's records: `topic-partition` (spec 1.1)."""
+    return f"{topic}-{partition}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """All of an event but its records.
+
+    Args:
+        bootstrap_servers: `host:port`, several joined by commas without spaces.
+        event_source_arn: the MSK cluster's ARN; `None` for self-managed Kafka.
+    """
+
+    bootstrap_servers: str
+    event_source_arn: str | None = None
+
+    @property
+    def event_source(self) -> EventSource:
+        """Which kind of Kafka the event names."""
+        return "SelfManagedKafka" if self.event_source_arn is None else "aws:kafka"
+
+    @cached_property
+    def start(self) -> bytes:
+        """The event's text up to its first partition."""
+        event: dict[str, object] = {"eventSource": self.event_source}
+        if self.event_source_arn is not None:
+            event["eventSourceArn"] = self.event_source_arn
+        event["bootstrapServers"] = self.bootstrap_servers
+        return orjson.dumps(event)[:-1] + b',"records":{'
+
+    def payload(self, records: Mapping[str, list[bytes]]) -> bytes:
+        """The event's compact JSON text.
+
+        Args:
+            records: per `topic-partition` the records' own JSON texts, in order.
+        """
+        partitions = (b'"%b":[%b]' % (key.encode(), b",".join(texts)) for key, texts in records.items())
+        return b"%b%b}}" % (self.start, b",".join(partitions))
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of an event without records."""
+        return len(self.start) + len(b"}}")
+
+    def event(self, records: Iterable[Record], *, null_tombstones: bool = False) -> KafkaEvent:
+        """The event of these records, grouped by partition in the order in which they come.
+
+        Args:
+            records: the records, each partition's in offset order.
+            null_tombstones: write `"value": null` for a null value instead of leaving it out (spec 1.4).
+        """
+        grouped: dict[str, list[bytes]] = {}
+        for record in records:
+            text = record.to_json(null_tombstones=null_tombstones)
+            grouped.setdefault(partition_key(record.topic, record.partition), []).append(text)
+        return cast(KafkaEvent, orjson.loads(self.payload(grouped)))
+
+
+def read_event(event: Mapping[str, object]) -> tuple[Record, ...]:
+    """The Kafka records of an event, in its order.
+
+    Raises:
+        NotAKafkaEvent: the mapping is not such an event; the text says in what.
+        NotAnEventRecord: one of its records is not one.
+    """
+    source, groups = event.get("eventSource"), event.get("records")
+    if source not in ("aws:kafka", "SelfManagedKafka"):
+        raise NotAKafkaEvent(f"'eventSource' is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1), not {source!r}.")
+    if not isinstance(groups, Mapping):
+        raise NotAKafkaEvent(f"'records' maps 'topic-partition' to lists of records (spec 1.1), not {groups!r}.")
+    records = []
+    for key, group in groups.items():
+        if not isinstance(group, list):
+            raise NotAKafkaEvent(f"records[{key!r}] is a list of records (spec 1.1), not {group!r}.")
+        for item in group:
+            record = Record.from_event(item)
+            if partition_key(record.topic, record.partition) != key:
+                found = partition_key(record.topic, record.partition)
+                raise NotAKafkaEvent(f"records[{key!r}] holds a record of {found!r} (spec 1.1).")
+            records.append(record)
+    return tuple(records)

@@ -1,0 +1,259 @@
+"""Journal: what a mapping did, as frozen events in order.
+
+A mapping may handle a million records in one test, so an event is kept as one short line of JSON, with ranges of
+offsets in place of records, and made into an object when it is read.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias, TypeVar, overload
+
+import orjson
+
+__all__ = [
+    "Assigned",
+    "Attempt",
+    "BatchClosed",
+    "CloseReason",
+    "CommitFailed",
+    "Committed",
+    "Event",
+    "Filtered",
+    "Journal",
+    "Offsets",
+    "Polled",
+    "PositionReset",
+    "Positions",
+    "Revoked",
+    "State",
+    "StateChanged",
+    "offset_runs",
+]
+
+#: Per partition the offsets of some of its records, as ascending ranges.
+Offsets: TypeAlias = "Mapping[int, tuple[range, ...]]"
+#: Per partition one offset: a position, or the next offset to be read.
+Positions: TypeAlias = "Mapping[int, int]"
+#: Why a batch was closed (spec 3.1): enough records, the window's end, or the payload limit.
+CloseReason = Literal["size", "window", "payload"]
+#: The states of a mapping (spec 2.5).
+State = Literal["Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting", "Deleted"]
+
+
+def offset_runs(offsets: Sequence[int]) -> tuple[range, ...]:
+    """Ascending offsets as the fewest ranges."""
+    if not offsets:
+        return ()
+    if offsets[-1] - offsets[0] == len(offsets) - 1:
+        return (range(offsets[0], offsets[-1] + 1),)
+    breaks = [i for i in range(1, len(offsets)) if offsets[i] != offsets[i - 1] + 1]
+    starts, ends = [0, *breaks], [*breaks, len(offsets)]
+    return tuple(range(offsets[a], offsets[b - 1] + 1) for a, b in zip(starts, ends, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened.
+
+    Args:
+        time_ms: when, by the mapping's clock, epoch milliseconds.
+    """
+
+    time_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateChanged(Event):
+    """The mapping went into another state (spec 2.5)."""
+
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assigned(Event):
+    """The consumer group gave the mapping these partitions, which it reads from these offsets on."""
+
+    positions: Positions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revoked(Event):
+    """The consumer group took partitions away; what was not committed is delivered again by their next owner."""
+
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PositionReset(Event):
+    """An offset was out of range, so the starting position was used again (spec 5.5)."""
+
+    partition: int
+    offset: int
+    position: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Polled(Event):
+    """Records were read that the filters let through."""
+
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filtered(Event):
+    """Records were read that no filter matched: never delivered, but committed (spec 5.2)."""
+
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchClosed(Event):
+    """A batch was complete and went to the function.
+
+    Args:
+        batch: its number in this mapping, from 1.
+        reason: why it was closed.
+        payload_size: bytes of the event.
+        records: what it holds, partitions in the event's order.
+    """
+
+    batch: int
+    reason: CloseReason
+    payload_size: int
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt(Event):
+    """The function was called with a batch.
+
+    Args:
+        time_ms: when the call ended.
+        batch: the batch's number.
+        attempt: 1 for the first call with this batch.
+        request_id: what the function saw as `context.aws_request_id`.
+        error: `type: message` of a function error, `None` for success.
+    """
+
+    batch: int
+    attempt: int
+    request_id: str
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Committed(Event):
+    """The group's offsets were committed: per partition the next offset to be read."""
+
+    positions: Positions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommitFailed(Event):
+    """The broker refused a commit because the group had rebalanced: the records will be delivered again."""
+
+    positions: Positions
+    error: str
+
+
+_KINDS: tuple[type[Event], ...] = (
+    StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
+)  # fmt: skip
+_E = TypeVar("_E", bound=Event)
+
+
+def _write_offsets(value: Offsets) -> list[list[int]]:
+    return [[partition, *(edge for run in runs for edge in (run.start, run.stop))] for partition, runs in value.items()]
+
+
+def _read_offsets(rows: list[list[int]]) -> Offsets:
+    return {row[0]: tuple(map(range, row[1::2], row[2::2])) for row in rows}
+
+
+def _write_positions(value: Positions) -> list[tuple[int, int]]:
+    return list(value.items())
+
+
+#: How a field is kept, by its type; every other type is kept as it is.
+_CODECS: dict[str, tuple[Callable[..., object], Callable[..., object]]] = {
+    "Offsets": (_write_offsets, _read_offsets),
+    "Positions": (_write_positions, dict),
+    "tuple[int, ...]": (list, tuple),
+}
+
+
+class _Codec:
+    """Writes and reads the events of one kind, all fields but the time."""
+
+    def __init__(self, number: int, kind: type[Event]) -> None:
+        self.number, self.kind = number, kind
+        # The annotations are text, because this module postpones their evaluation.
+        self.fields = [(f.name, _CODECS.get(str(f.type))) for f in fields(kind) if f.name != "time_ms"]
+
+    def write(self, event: Event) -> Iterator[object]:
+        for name, codec in self.fields:
+            value = getattr(event, name)
+            yield codec[0](value) if codec else value
+
+    def read(self, time_ms: int, row: list[object]) -> Event:
+        values: dict[str, object] = {
+            name: codec[1](v) if codec else v for (name, codec), v in zip(self.fields, row, strict=True)
+        }
+        return self.kind(time_ms=time_ms, **values)
+
+
+_BY_NUMBER = [_Codec(number, kind) for number, kind in enumerate(_KINDS)]
+_BY_KIND = {codec.kind: codec for codec in _BY_NUMBER}
+
+
+class Journal(Sequence[Event]):
+    """A mapping's events in the order in which they happened; reads as a sequence of frozen events."""
+
+    def __init__(self) -> None:
+        self._lines = bytearray()
+        self._count = 0
+        self._start_ms = 0
+
+    def __repr__(self) -> str:
+        return f"<Journal of {self._count} events>"
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Event]:
+        return map(self._read, bytes(self._lines).splitlines())
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
+    def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
+        found = bytes(self._lines).splitlines()[index]
+        return self._read(found) if isinstance(found, bytes) else tuple(map(self._read, found))
+
+    def of(self, kind: type[_E]) -> tuple[_E, ...]:
+        """All events of one kind, in order."""
+        return tuple(event for event in self if isinstance(event, kind))
+
+    def append(self, event: Event) -> None:
+        """Write an event down."""
+        codec = _BY_KIND[type(event)]
+        if not self._count:
+            self._start_ms = event.time_ms
+        self._lines += orjson.dumps((codec.number, event.time_ms - self._start_ms, *codec.write(event)))
+        self._lines += b"\n"
+        self._count += 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the events take in memory."""
+        return sys.getsizeof(self._lines)
+
+    def _read(self, line: bytes) -> Event:
+        number, time_ms, *row = orjson.loads(line)
+        event: Event = _BY_NUMBER[number].read(self._start_ms + time_ms, row)
+        return event

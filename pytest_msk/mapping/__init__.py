@@ -1,0 +1,15 @@
+"""The event source mapping: configuration, batching, delivery, the poller, and the handle that a test holds."""
+
+from __future__ import annotations
+
+from .config import EventSourceMappingConfig, EventSourceMappingError
+from .esm import DeliveryBlocked, EventSourceMapping
+from .parameters import MappingParameters
+
+__all__ = [
+    "DeliveryBlocked",
+    "EventSourceMapping",
+    "EventSourceMappingConfig",
+    "EventSourceMappingError",
+    "MappingParameters",
+]

@@ -1,0 +1,90 @@
+"""Background: a thread that drives a pipeline in real time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from ..clock import Deadline, VirtualClock
+from ..errors import MskError
+from .pipeline import Pipeline
+
+__all__ = ["Background"]
+
+#: How long the thread waits for a record before it looks at its other duties, seconds.
+_TICK = 0.02
+#: Pause after a failed attempt, seconds: without one a function that always fails would keep a core busy.
+_BACKOFF = 0.05
+
+
+class Background:
+    """Polls and delivers until it is stopped.
+
+    Args:
+        pipeline: what is driven; nobody else may use it meanwhile.
+        clock: is put on real time.
+    """
+
+    def __init__(self, pipeline: Pipeline, clock: VirtualClock) -> None:
+        self._pipeline = pipeline
+        self._clock = clock
+        self._ending = threading.Event()
+        self._progress = threading.Condition()
+        self._error: BaseException | None = None
+        clock.run_real()
+        self._thread = threading.Thread(target=self._run, name="pytest_msk mapping", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while not self._ending.is_set():
+                event = self._pipeline.step(wait=self._patience())
+                if event is not None:
+                    with self._progress:
+                        self._progress.notify_all()
+                if self._pipeline.last_error is not None:
+                    self._ending.wait(_BACKOFF)
+        except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
+            self._error = error
+        finally:
+            with self._progress:
+                self._progress.notify_all()
+
+    def _patience(self) -> float:
+        """Seconds to wait for a record: not beyond the next due moment."""
+        due = self._pipeline.due_ms
+        return _TICK if due is None else min(_TICK, max(0.0, (due - self._clock.now_ms()) / 1000))
+
+    def wait_until(self, condition: Callable[[], object], timeout: float) -> bool:
+        """Wait until the condition holds; false when it did not in time.
+
+        Raises:
+            BaseException: what ended the thread.
+        """
+        deadline = Deadline(timeout)
+        while not condition():
+            self._raise()
+            if deadline.passed:
+                return False
+            with self._progress:
+                self._progress.wait(min(deadline.left, _TICK))
+        return True
+
+    def stop(self, timeout: float) -> None:
+        """End the thread and take the clock off real time.
+
+        Raises:
+            BaseException: what ended the thread, unless it was raised before.
+            MskError: the function did not return within the timeout.
+        """
+        self._ending.set()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise MskError(f"The mapping's function has not returned within {timeout:g} s of stop() (--msk-timeout).")
+        self._clock.stand_still()
+        self._raise()
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -1,0 +1,144 @@
+"""Batching: which records go into one event, and when it is complete (spec 3). Pure: no I/O and no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..errors import MskError
+from ..events import MAX_PAYLOAD, Envelope, partition_key
+from ..journal import CloseReason, Offsets, offset_runs
+
+__all__ = ["Batch", "Batcher", "RecordTooLarge", "Window"]
+
+
+class RecordTooLarge(MskError):
+    """One record makes an event that exceeds the payload limit all alone (spec 3.4)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """A complete batch.
+
+    Args:
+        number: counted from 1 in its mapping.
+        reason: why it was closed.
+        count: how many records it holds.
+        records: their offsets, partitions in the event's order.
+        payload: the event as compact JSON.
+        closed_ms: when it was closed, epoch milliseconds.
+    """
+
+    number: int
+    reason: CloseReason
+    count: int
+    records: Offsets
+    payload: bytes = field(repr=False)
+    closed_ms: int
+
+
+class Batcher:
+    """Collects records until a batch is complete, one batch after the other.
+
+    Args:
+        topic: the records' topic.
+        envelope: the rest of the event, which counts against the limit too.
+        batch_size: records of a batch at most.
+        max_payload: bytes of an event at most.
+    """
+
+    def __init__(self, topic: str, envelope: Envelope, batch_size: int, max_payload: int = MAX_PAYLOAD) -> None:
+        self._topic = topic
+        self._envelope = envelope
+        self._batch_size = batch_size
+        self._max_payload = max_payload
+        self._number = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the records of the open batch."""
+        self._texts: dict[int, list[bytes]] = {}
+        self._offsets: dict[int, list[int]] = {}
+        self._size = self._envelope.size
+        self._full = False
+        self.count = 0
+
+    @property
+    def room(self) -> int:
+        """How many more records the open batch takes by their number."""
+        return 0 if self._full else self._batch_size - self.count
+
+    def add(self, partition: int, offset: int, text: bytes) -> bool:
+        """Add a record; false when its bytes do not fit any more: it belongs to the next batch.
+
+        Args:
+            partition: its partition's number.
+            offset: its offset, above those of its partition that are in the batch.
+            text: the record as it stands in the event, compact JSON.
+
+        Raises:
+            RecordTooLarge: it does not fit into an event of its own.
+        """
+        texts = self._texts.get(partition)
+        size = self._size + len(text) + (1 if texts else self._opening(partition))
+        if size > self._max_payload:
+            if not self.count:
+                raise RecordTooLarge(
+                    f"The record at {partition_key(self._topic, partition)}, offset {offset}, makes an event of "
+                    f"{size:,} bytes, but an event has at most {self._max_payload:,} (spec 3.1)."
+                )
+            self._full = True
+            return False
+        if texts is None:
+            texts = self._texts[partition] = []
+            self._offsets[partition] = []
+        texts.append(text)
+        self._offsets[partition].append(offset)
+        self._size = size
+        self.count += 1
+        return True
+
+    def _opening(self, partition: int) -> int:
+        """Bytes that a partition's first record costs: the quoted name, colon and brackets, and a comma before it."""
+        return len(partition_key(self._topic, partition)) + len('"":[]') + (1 if self._texts else 0)
+
+    def close(self, now_ms: int) -> Batch:
+        """The batch of the records that were added; a new one is open afterwards."""
+        reason: CloseReason = "payload" if self._full else "size" if self.count == self._batch_size else "window"
+        self._number += 1
+        batch = Batch(
+            number=self._number,
+            reason=reason,
+            count=self.count,
+            records={partition: offset_runs(offsets) for partition, offsets in self._offsets.items()},
+            payload=self._envelope.payload({partition_key(self._topic, p): t for p, t in self._texts.items()}),
+            closed_ms=now_ms,
+        )
+        self.clear()
+        return batch
+
+
+class Window:
+    """The batching window (spec 3.2): it begins when the function has ended, and an empty one is followed by the next.
+
+    Args:
+        length_ms: milliseconds; with 0 a batch never waits.
+        start_ms: when the first window begins, epoch milliseconds.
+    """
+
+    def __init__(self, length_ms: int, start_ms: int) -> None:
+        self._length = length_ms
+        self._start = start_ms
+
+    def restart(self, now_ms: int) -> None:
+        """Begin the next window."""
+        self._start = now_ms
+
+    def roll(self, now_ms: int) -> None:
+        """Pass over the windows that ended empty before `now_ms`."""
+        if self._length and now_ms >= self._start + self._length:
+            self._start = now_ms - (now_ms - self._start) % self._length
+
+    @property
+    def end_ms(self) -> int:
+        """When the open window ends, epoch milliseconds."""
+        return self._start + self._length

@@ -1,0 +1,320 @@
+"""EventSourceMapping: what a test holds in its hand."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ..brokers import Broker
+from ..clock import VirtualClock
+from ..errors import MskError
+from ..functions import Function, FunctionError, LambdaFunction
+from ..journal import Attempt, Event, Journal, State, StateChanged
+from ..topics import Topic
+from .background import Background
+from .config import EventSourceMappingConfig
+from .parameters import MappingParameters
+from .pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+__all__ = ["CLUSTER_ARN", "DeliveryBlocked", "EventSourceMapping"]
+
+#: The cluster that a mapping reads from when it names no other: AWS's form, made up (spec 1.6).
+CLUSTER_ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/pytest-msk/4a5f3c1e-7d0b-4b7e-9d55-2f6c8f0a1b3c-2"
+
+
+class DeliveryBlocked(MskError):
+    """A batch failed so often that the test is ended; AWS would go on until its records expire (spec 4.1)."""
+
+
+class EventSourceMapping:
+    """An event source mapping that runs in this process.
+
+    Stepped, which is the default, nothing happens but in `step()` and `drain()`, on the caller's thread and the test's
+    clock. `start()` or `with running():` poll on a thread in real time instead.
+
+    Args:
+        function: the handler, called with (event, context), or a `LambdaFunction`.
+        topic: the topic or its name.
+        broker: where the topic is.
+        clock: the test's clock.
+        timeout: seconds of real time that the broker may take to answer.
+        parameters: AWS's parameters in snake_case; see `MappingParameters`.
+
+    Raises:
+        EventSourceMappingError: AWS would refuse the parameters; the text is AWS's (spec 2.6).
+        NotSupported: AWS would take them, but they are not run yet.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        topic: Topic | str,
+        *,
+        broker: Broker,
+        clock: VirtualClock | None = None,
+        timeout: float = 30.0,
+        **parameters: Unpack[MappingParameters],
+    ) -> None:
+        self.broker = broker
+        self.clock = VirtualClock() if clock is None else clock
+        self.function = function if isinstance(function, LambdaFunction) else LambdaFunction(function)
+        self.topic = str(topic)
+        self.config = EventSourceMappingConfig.parse(
+            self.topic,
+            parameters,
+            now_ms=self.clock.now_ms(),
+            cluster_arn=CLUSTER_ARN,
+            bootstrap_servers=broker.bootstrap_servers,
+        )
+        self.uuid = str(uuid.uuid4())
+        self.journal = Journal()
+        self.timeout = timeout
+        self.origins = self._origins()
+        self._pipeline: Pipeline | None = None
+        self._background: Background | None = None
+        self._stepping = self._closed = False
+        self._state: State = "Creating"
+        self._enter("Creating")
+        self._enter("Enabled" if self.config.enabled else "Disabled")
+
+    def __repr__(self) -> str:
+        return f"<EventSourceMapping {self.function.name} <- {self.topic}, {self.state}, {len(self.journal)} events>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- what it is
+
+    @property
+    def consumer_group_id(self) -> str:
+        """The consumer group: the given one, or the mapping's UUID (spec 5.3)."""
+        return self.config.consumer_group_id or self.uuid
+
+    @property
+    def state(self) -> State:
+        """The mapping's state (spec 2.5)."""
+        return self._state
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` has been called."""
+        return self._closed
+
+    @property
+    def last_processing_result(self) -> str:
+        """What AWS shows as `LastProcessingResult` (spec 2.5)."""
+        attempts = self.journal.of(Attempt)
+        if not attempts:
+            return "No records processed"
+        return "OK" if attempts[-1].error is None else "PROBLEM: Function call failed"
+
+    @property
+    def last_error(self) -> FunctionError | None:
+        """The function error of the last attempt, with the handler's own exception; `None` after a success."""
+        return self._pipeline.last_error if self._pipeline else None
+
+    # --- stepped
+
+    def step(self) -> Event | None:
+        """Do the next due thing: read records, close a batch, call the function, or commit.
+
+        Returns:
+            What was done; `None` when nothing is due: there are no records, or only time is missing.
+
+        Raises:
+            MskError: the mapping is closed, runs in the background, or is already stepping.
+        """
+        if self._background is not None:
+            raise MskError("This mapping runs in the background: esm.stop() it before you step or drain it.")
+        if self._stepping:
+            raise MskError("The function stepped or drained the mapping that is calling it.")
+        pipeline = self._open()
+        if pipeline is None:
+            return None
+        self._stepping = True
+        try:
+            return pipeline.step()
+        finally:
+            self._stepping = False
+
+    def drain(self, *, max_attempts: int = 100) -> tuple[Attempt, ...]:
+        """Step until every record of the topic is dealt with, moving the clock to whatever is due next.
+
+        Args:
+            max_attempts: how often one batch may fail before this gives up; AWS would not.
+
+        Returns:
+            The attempts that were made.
+
+        Raises:
+            DeliveryBlocked: a batch failed `max_attempts` times; the handler's own exception is its cause.
+        """
+        if max_attempts < 1:
+            raise ValueError(f"max_attempts={max_attempts!r}: a number of attempts, 1 or more.")
+        attempts: list[Attempt] = []
+        failures = 0
+        while True:
+            event = self.step()
+            if isinstance(event, Attempt):
+                attempts.append(event)
+                failures = 0 if event.error is None else failures + 1
+                if failures >= max_attempts:
+                    cause = self.last_error.exception if self.last_error else None
+                    raise self._blocked(event, failures) from cause
+            elif event is None:
+                due = self._pipeline.due_ms if self._pipeline else None
+                if due is None:
+                    return tuple(attempts)
+                self.clock.advance_to(due)
+
+    def _blocked(self, attempt: Attempt, failures: int) -> DeliveryBlocked:
+        assert self._pipeline is not None
+        assert self._pipeline.delivery is not None
+        batch = self._pipeline.delivery.batch
+        ranges = ", ".join(
+            f"{self.topic}-{partition} offsets {', '.join(f'{r.start}-{r.stop - 1}' for r in runs)}"
+            for partition, runs in batch.records.items()
+        )
+        location = self.last_error.location() if self.last_error else None
+        where = f" at {location}" if location else ""
+        return DeliveryBlocked(
+            f"Batch {attempt.batch} ({batch.count} records: {ranges}) failed {failures} times in a row, the last time "
+            f"with {attempt.error}{where}. AWS would go on until the records expire, and nothing behind them would be "
+            "delivered. Mend the function, or expect this error; drain(max_attempts=...) sets its limit."
+        )
+
+    # --- in the background
+
+    def start(self) -> None:
+        """Poll on a thread in real time; the test's clock follows the machine's until `stop()`."""
+        if self._background is not None:
+            raise MskError("This mapping runs in the background already.")
+        pipeline = self._open()
+        if pipeline is None:
+            raise MskError(f"This mapping is {self.state}: esm.enable() it before you start it.")
+        self._background = Background(pipeline, self.clock)
+
+    def stop(self) -> None:
+        """End the background mode; a call of the function that is under way is waited for.
+
+        Raises:
+            BaseException: what went wrong on the thread, if anything did and no `wait_until` has raised it.
+        """
+        background, self._background = self._background, None
+        if background is not None:
+            background.stop(self.timeout)
+
+    @contextmanager
+    def running(self) -> Generator[EventSourceMapping, None, None]:
+        """Run in the background within a `with` statement."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
+
+    def wait_until(self, condition: Callable[[], object], *, timeout: float | None = None) -> None:
+        """Wait in background mode until a condition holds; it is asked again after each thing that the mapping does.
+
+        Args:
+            condition: called without arguments on this thread.
+            timeout: seconds, the mapping's own by default.
+
+        Raises:
+            TimeoutError: it did not hold in time; the text says what the mapping did last.
+            BaseException: what went wrong on the mapping's thread.
+        """
+        if self._background is None:
+            raise MskError("wait_until is for background mode (with esm.running(): ...); a stepped mapping is drained.")
+        limit = self.timeout if timeout is None else timeout
+        if not self._background.wait_until(condition, limit):
+            last = self.journal[-3:]
+            raise TimeoutError(f"{condition!r} did not hold within {limit:g} s. The mapping's last events: {last}")
+
+    # --- lifecycle
+
+    def disable(self) -> None:
+        """Stop polling; what is under way is given up, and the group's offsets are kept (spec 5.9)."""
+        self._leave()
+        if self._state == "Enabled":
+            self._enter("Disabling")
+            self._enter("Disabled")
+
+    def enable(self) -> None:
+        """Poll again from the committed offsets on (spec 5.9)."""
+        self._check_open()
+        if self._state == "Disabled":
+            self._enter("Enabling")
+            self._enter("Enabled")
+
+    def delete(self) -> None:
+        """Delete the mapping; the group's offsets are kept (spec 5.10)."""
+        if self._state != "Deleted":
+            self._check_open()
+            self._enter("Deleting")
+            self.close()
+            self._enter("Deleted")
+
+    def close(self) -> None:
+        """Free thread and client; the journal stays. Closing twice is no error."""
+        self._closed = True
+        self._leave()
+
+    def _leave(self) -> None:
+        try:
+            self.stop()
+        finally:
+            pipeline, self._pipeline = self._pipeline, None
+            if pipeline is not None:
+                pipeline.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise MskError("This mapping is closed; its journal can still be read.")
+
+    def _open(self) -> Pipeline | None:
+        """The pipeline, made when the mapping first polls; `None` while it is disabled."""
+        self._check_open()
+        if self._state != "Enabled":
+            return None
+        if self._pipeline is None:
+            if not self.broker.partition_count(self.topic):
+                raise MskError(
+                    f"The mapping polls the topic {self.topic!r}, which the broker does not have: "
+                    f"create it, for instance with msk_topic({self.topic!r})."
+                )
+            self._pipeline = Pipeline(
+                broker=self.broker,
+                config=self.config,
+                function=self.function,
+                group=self.consumer_group_id,
+                origins=self.origins,
+                journal=self.journal,
+                clock=self.clock,
+                timeout=self.timeout,
+            )
+        return self._pipeline
+
+    def _origins(self) -> dict[int, int]:
+        """Where each partition begins without a committed offset, as it stands when the mapping is made (spec 5.8)."""
+        position = self.config.starting_position
+        if position == "TRIM_HORIZON" or not self.broker.partition_count(self.topic):
+            return {}
+        if self.config.starting_position_ms is not None:
+            return self.broker.offsets_for_time(self.topic, self.config.starting_position_ms)
+        return {partition: mark.high for partition, mark in self.broker.watermarks(self.topic).items()}
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self.journal.append(StateChanged(time_ms=self.clock.now_ms(), state=state, reason="USER_INITIATED"))

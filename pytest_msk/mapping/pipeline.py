@@ -1,0 +1,271 @@
+"""Pipeline: the way of records from the poller through filters, batch and function to the commit, step by step.
+
+It is driven from outside: a step does one due thing and says what it was, and `due_ms` tells when the next is due if
+only time is missing. A stepped mapping calls it from the test, a background one from its thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..brokers import Broker
+from ..clock import Clock
+from ..events import Envelope
+from ..functions import FunctionError, LambdaFunction
+from ..journal import (
+    Assigned,
+    Attempt,
+    BatchClosed,
+    CommitFailed,
+    Committed,
+    Event,
+    Filtered,
+    Journal,
+    Offsets,
+    Polled,
+    PositionReset,
+    Revoked,
+    offset_runs,
+)
+from ..records import RecordEncoder, TimestampType, encoder
+from .batching import Batcher, Window
+from .config import EventSourceMappingConfig
+from .delivery import Commit, Delivery, Invoke
+from .poller import Fetched, Poller
+
+__all__ = ["Pipeline"]
+
+#: Kafka's code of a timestamp that the broker set; every other one was set by the producer, or by nobody.
+_LOG_APPEND_TIME = 2
+
+
+class Pipeline:
+    """Reads a topic and delivers it to a function, one batch at a time.
+
+    Args:
+        broker: where the topic is.
+        config: the mapping's settings.
+        function: what is invoked.
+        group: the consumer group's id.
+        origins: where partitions without a committed offset begin.
+        journal: gets every event.
+        clock: tells the time.
+        timeout: seconds of real time that the broker may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        config: EventSourceMappingConfig,
+        function: LambdaFunction,
+        group: str,
+        origins: Mapping[int, int],
+        journal: Journal,
+        clock: Clock,
+        timeout: float,
+    ) -> None:
+        self._config = config
+        self._function = function
+        self._journal = journal
+        self._clock = clock
+        self._poller = Poller(broker, config, group, origins, self, timeout)
+        envelope = Envelope(bootstrap_servers=broker.bootstrap_servers, event_source_arn=config.event_source_arn)
+        self._batcher = Batcher(config.topic, envelope, config.batch_size)
+        self._window = Window(config.window_ms, clock.now_ms())
+        self._encoders: dict[int, RecordEncoder] = {}
+        #: Per partition the next offset behind everything that was read and not committed yet.
+        self._uncommitted: dict[int, int] = {}
+        #: Offsets read by the poll that is going on: into the batch, or put aside by the filters.
+        self._polled: dict[int, list[int]] = {}
+        self._filtered: dict[int, list[int]] = {}
+        self._delivery: Delivery | None = None
+        self.last_error: FunctionError | None = None
+
+    # --- what the poller tells
+
+    def assigned(self, positions: Mapping[int, int]) -> None:
+        """See `PollerEvents`."""
+        self._write(Assigned(time_ms=self._clock.now_ms(), positions=positions))
+
+    def revoked(self, partitions: tuple[int, ...]) -> None:
+        """See `PollerEvents`. What was read and not committed is read again by the next owner."""
+        self._give_up()
+        self._write(Revoked(time_ms=self._clock.now_ms(), partitions=partitions))
+
+    def position_reset(self, partition: int, offset: int, position: int) -> None:
+        """See `PollerEvents`."""
+        now = self._clock.now_ms()
+        self._write(PositionReset(time_ms=now, partition=partition, offset=offset, position=position))
+
+    # --- driving
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """The batch that is being delivered."""
+        return self._delivery
+
+    @property
+    def due_ms(self) -> int | None:
+        """When the next thing is due if no record comes, epoch milliseconds; `None` when nothing is under way."""
+        if self._delivery is not None:
+            step = self._delivery.next(self._clock.now_ms())
+            return getattr(step, "until_ms", self._clock.now_ms())
+        return self._window.end_ms if self._batcher.count else None
+
+    def step(self, *, wait: float | None = None) -> Event | None:
+        """Do the next due thing.
+
+        Args:
+            wait: how long to wait for a record, seconds of real time; `None` reads to the ends of the logs instead.
+
+        Returns:
+            What was done, or `None` when nothing is due.
+        """
+        if self._delivery is not None:
+            if self._delivery.attempts:
+                self._poller.serve()
+            if self._delivery is not None:
+                return self._deliver(self._delivery)
+        if not self._batcher.room:
+            return self._close_batch()
+        return self._poll(wait) or self._close_batch()
+
+    def close(self) -> None:
+        """Leave the group; what is under way is given up and not committed."""
+        self._give_up()
+        self._poller.close()
+
+    def _give_up(self) -> None:
+        self._batcher.clear()
+        for offsets in (self._uncommitted, self._polled, self._filtered):
+            offsets.clear()
+        self._delivery = None
+
+    # --- reading
+
+    def _poll(self, wait: float | None) -> Event | None:
+        """Read what the open batch has room for; the event says what passed the filters, or what did not."""
+        if wait is None:
+            self._poller.look()
+        while room := self._batcher.room:
+            found = self._poller.take(room) if wait is None else self._poller.take_available(room, wait)
+            if not found or not self._sort(found) or wait is not None:
+                break
+        now = self._clock.now_ms()
+        events: list[Event] = []
+        if self._polled:
+            events.append(self._write(Polled(time_ms=now, records=self._read_past(self._polled))))
+        if self._filtered:
+            events.append(self._write(Filtered(time_ms=now, records=self._read_past(self._filtered))))
+            if not self._batcher.count:
+                self._commit()
+        return events[0] if events else None
+
+    def _sort(self, messages: list[Fetched]) -> bool:
+        """Put records into the open batch or aside; false when one did not fit: the next batch begins with it."""
+        passes = self._config.filters.passes if self._config.filters else None
+        for index, message in enumerate(messages):
+            if passes is not None and not passes(message.value()):
+                self._filtered.setdefault(message.partition(), []).append(message.offset())
+                continue
+            fits = False
+            try:
+                fits = self._add(message)
+            finally:
+                if not fits:
+                    self._poller.put_back(messages[index:])
+            if not fits:
+                return False
+        return True
+
+    def _add(self, message: Fetched) -> bool:
+        partition, offset = message.partition(), message.offset()
+        encode = self._encoders.get(partition)
+        if encode is None:
+            encode = encoder(self._config.topic, partition, null_tombstones=self._config.null_tombstones)
+            self._encoders[partition] = encode
+        kind, timestamp = message.timestamp()
+        timestamp_type: TimestampType = "LOG_APPEND_TIME" if kind == _LOG_APPEND_TIME else "CREATE_TIME"
+        text = encode(offset, timestamp, timestamp_type, message.key(), message.value(), message.headers())
+        if not self._batcher.add(partition, offset, text):
+            return False
+        self._polled.setdefault(partition, []).append(offset)
+        return True
+
+    def _read_past(self, offsets: dict[int, list[int]]) -> Offsets:
+        """Note the offsets as read, to be committed in time, and forget them as news."""
+        for partition, found in offsets.items():
+            self._uncommitted[partition] = max(found[-1] + 1, self._uncommitted.get(partition, 0))
+        runs = {partition: offset_runs(found) for partition, found in offsets.items()}
+        offsets.clear()
+        return runs
+
+    # --- delivering
+
+    def _close_batch(self) -> Event | None:
+        """Close the batch if it is full or its window has ended (spec 3.1)."""
+        now = self._clock.now_ms()
+        if not self._batcher.count:
+            self._window.roll(now)
+            return None
+        if self._batcher.room and now < self._window.end_ms:
+            return None
+        batch = self._batcher.close(now)
+        self._delivery = Delivery(batch, backoff_ms=self._config.retry_backoff_ms)
+        return self._write(
+            BatchClosed(
+                time_ms=now,
+                batch=batch.number,
+                reason=batch.reason,
+                payload_size=len(batch.payload),
+                records=batch.records,
+            )
+        )
+
+    def _deliver(self, delivery: Delivery) -> Event | None:
+        step = delivery.next(self._clock.now_ms())
+        if isinstance(step, Invoke):
+            return self._invoke(delivery, step.attempt)
+        if isinstance(step, Commit):
+            event = self._commit()
+            delivery.committed()
+            self._delivery = None
+            return event
+        return None
+
+    def _invoke(self, delivery: Delivery, attempt: int) -> Event:
+        delivery.invoked()
+        try:
+            invocation = self._function.invoke(delivery.batch.payload, self._clock)
+        except BaseException:
+            delivery.interrupted()
+            raise
+        now = self._clock.now_ms()
+        self.last_error = invocation.error
+        if invocation.error is None:
+            delivery.succeeded()
+        else:
+            delivery.failed(now)
+        self._window.restart(now)
+        return self._write(
+            Attempt(
+                time_ms=now,
+                batch=delivery.batch.number,
+                attempt=attempt,
+                request_id=invocation.request_id,
+                error=None if invocation.error is None else str(invocation.error),
+            )
+        )
+
+    def _commit(self) -> Event:
+        positions, self._uncommitted = self._uncommitted, {}
+        error = self._poller.commit(positions)
+        now = self._clock.now_ms()
+        if error is None:
+            return self._write(Committed(time_ms=now, positions=positions))
+        return self._write(CommitFailed(time_ms=now, positions=positions, error=error))
+
+    def _write(self, event: Event) -> Event:
+        self._journal.append(event)
+        return event

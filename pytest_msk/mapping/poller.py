@@ -1,0 +1,330 @@
+"""Poller: one consumer in the mapping's group (spec 5). It reads, seeks and commits as it is told and decides nothing.
+
+A stepped poll does not depend on the network's timing: it asks where each partition's log ends, and then takes
+records only while every partition that has not been read to its end has one at hand. So the order in which records
+are taken, by (timestamp, partition), follows from the logs alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol, cast
+
+from ..brokers import Broker, Watermarks
+from ..clock import Deadline
+from ..errors import BrokerError
+from .config import EventSourceMappingConfig
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+__all__ = ["Fetched", "Poller", "PollerEvents"]
+
+#: Messages taken from the client in one call.
+_CHUNK = 1_000
+#: How long one wait for the client lasts, seconds; waits are repeated until the timeout.
+_TICK = 0.05
+
+
+class Fetched(Protocol):
+    """A record as the client gives it: read where it lies, because copying it would cost more than delivering it."""
+
+    def error(self) -> KafkaError | None: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> list[tuple[str, bytes | None]] | None: ...
+
+
+class PollerEvents(Protocol):
+    """What a poller tells while it is being used."""
+
+    def assigned(self, positions: Mapping[int, int]) -> None:
+        """The group gave these partitions, to be read from these offsets."""
+
+    def revoked(self, partitions: tuple[int, ...]) -> None:
+        """The group took these partitions."""
+
+    def position_reset(self, partition: int, offset: int, position: int) -> None:
+        """The offset was out of range; reading goes on at the position."""
+
+
+class Poller:
+    """A consumer in the mapping's group that hands out records of its partitions in order.
+
+    Args:
+        broker: where the topic is.
+        config: topic and starting position.
+        group: the consumer group's id.
+        origins: where partitions without a committed offset begin, as resolved when the mapping was created.
+        events: is told of assignments and resets.
+        timeout: seconds that the broker may take to answer or to let the poller join its group.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        config: EventSourceMappingConfig,
+        group: str,
+        origins: Mapping[int, int],
+        events: PollerEvents,
+        timeout: float,
+    ) -> None:
+        self._broker = broker
+        self._config = config
+        self._topic = config.topic
+        self._origins = origins
+        self._events = events
+        self._timeout = timeout
+        self._queues: dict[int, deque[Fetched]] = {}
+        self._positions: dict[int, int] = {}
+        self._marks: dict[int, Watermarks] = {}
+        self._joined = self._paused = False
+        self._generation = 0
+        self._known_partitions = broker.partition_count(self._topic)
+        self._consumer: Consumer = broker.consumer(
+            group,
+            enable_auto_commit=False,
+            enable_auto_offset_store=False,
+            enable_partition_eof=True,
+            auto_offset_reset="error",
+            max_poll_interval_ms=86_400_000,
+        )
+        self._subscribe()
+
+    # --- membership
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        """The partitions that the poller owns."""
+        return tuple(self._queues)
+
+    def join(self) -> None:
+        """Wait until the group has given this member its partitions, be it none.
+
+        Raises:
+            BrokerError: it did not within the timeout.
+        """
+        deadline = Deadline(self._timeout)
+        while not self._joined:
+            if deadline.passed:
+                raise BrokerError(
+                    f"The mapping got no partitions of {self._topic!r} from its consumer group within "
+                    f"{self._timeout:g} s: a member that does not poll holds the rebalance up, or the broker does not "
+                    "answer. Close other consumers of the group, or raise the timeout (--msk-timeout)."
+                )
+            self._receive(_TICK)
+
+    def serve(self) -> None:
+        """Take part in the group's life, rebalances included, without reading further."""
+        if not self._paused and self._queues:
+            self._consumer.pause(self._own())
+            self._paused = True
+        self._receive(0)
+
+    def _subscribe(self) -> None:
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        committed = consumer.committed(given, timeout=self._timeout) if given else []
+        marks = self._broker.watermarks(self._topic)
+        resets: list[tuple[int, int, int]] = []
+        for found in committed:
+            mark, offset = marks[found.partition], found.offset
+            if offset < 0:
+                start = max(mark.low, self._origins.get(found.partition, 0))
+            elif mark.low <= offset <= mark.high:
+                start = offset
+            else:
+                start = self._starting_position(found.partition, mark)
+                resets.append((found.partition, offset, start))
+            found.offset = self._positions[found.partition] = start
+            self._queues[found.partition] = deque()
+        consumer.assign(committed)
+        self._joined, self._paused = True, False
+        self._events.assigned({found.partition: found.offset for found in committed})
+        for reset in resets:
+            self._events.position_reset(*reset)
+
+    def _on_revoke(self, _consumer: Consumer, taken: list[TopicPartition]) -> None:
+        for partition in taken:
+            self._queues.pop(partition.partition, None)
+            self._positions.pop(partition.partition, None)
+        self._joined = False
+        self._generation += 1
+        self._events.revoked(tuple(partition.partition for partition in taken))
+
+    def _starting_position(self, partition: int, mark: Watermarks) -> int:
+        """The configured starting position as it stands now (spec 5.5, 5.7)."""
+        if self._config.starting_position == "LATEST":
+            return mark.high
+        if self._config.starting_position_ms is not None:
+            return self._broker.offsets_for_time(self._topic, self._config.starting_position_ms)[partition]
+        return mark.low
+
+    # --- reading
+
+    def look(self) -> None:
+        """Ask where the logs begin and end now: until the next look, `take` reads up to there and no further.
+
+        Records that the broker has deleted meanwhile are forgotten, whether they had been fetched or not.
+        """
+        self._resume()
+        self._marks = self._broker.watermarks(self._topic)
+        if len(self._marks) > self._known_partitions:
+            self._known_partitions = len(self._marks)
+            self._joined = False
+            self._subscribe()
+        self.join()
+        for partition, queue in self._queues.items():
+            low = self._marks[partition].low
+            while queue and queue[0].offset() < low:
+                queue.popleft()
+            if not queue and self._positions[partition] < low:
+                self._reset(partition)
+
+    def take(self, limit: int) -> list[Fetched]:
+        """Up to `limit` records, the next ones by (timestamp, partition); fewer only at the ends of the logs."""
+        taken: list[Fetched] = []
+        generation = self._generation
+        deadline = Deadline(self._timeout)
+        while len(taken) < limit:
+            lacking = [p for p, queue in self._queues.items() if not queue and self._positions[p] < self._marks[p].high]
+            if lacking:
+                if deadline.passed:
+                    partition = lacking[0]
+                    raise BrokerError(
+                        f"{self._topic}-{partition} ends at offset {self._marks[partition].high}, but nothing came "
+                        f"from offset {self._positions[partition]} on within {self._timeout:g} s (--msk-timeout)."
+                    )
+                self._receive(_TICK)
+                self.join()
+                if self._generation != generation:
+                    generation = self._generation
+                    taken.clear()  # whoever owns their partitions now reads them again
+                continue
+            if not self._take_run(taken, limit):
+                break
+        return taken
+
+    def take_available(self, limit: int, timeout: float) -> list[Fetched]:
+        """Up to `limit` records that are there, waiting at most `timeout` seconds for the first."""
+        self._resume()
+        if not any(self._queues.values()):
+            self._receive(timeout)
+        taken: list[Fetched] = []
+        while len(taken) < limit and self._take_run(taken, limit):
+            pass
+        return taken
+
+    def put_back(self, messages: Iterable[Fetched]) -> None:
+        """Let records that were taken last be taken again next."""
+        for message in reversed(list(messages)):
+            self._queues[message.partition()].appendleft(message)
+
+    def _take_run(self, taken: list[Fetched], limit: int) -> bool:
+        """Take the records of one partition that precede every other partition's next one; false if there are none."""
+        heads = sorted((queue[0].timestamp()[1], partition) for partition, queue in self._queues.items() if queue)
+        if not heads:
+            return False
+        partition = heads[0][1]
+        queue = self._queues[partition]
+        room = limit - len(taken)
+        if len(heads) == 1:
+            taken += [queue.popleft() for _ in range(min(room, len(queue)))]
+            return True
+        bound = heads[1]
+        while queue and room and (queue[0].timestamp()[1], partition) < bound:
+            taken.append(queue.popleft())
+            room -= 1
+        return True
+
+    def _receive(self, timeout: float) -> None:
+        """Let the client do its work and queue what it has fetched; waits at most `timeout` seconds for the first."""
+        found = self._consumer.consume(_CHUNK, 0) or (self._consumer.consume(1, timeout) if timeout else [])
+        for message in cast("list[Fetched]", found):
+            error = message.error()
+            if error is None:
+                partition = message.partition()
+                queue = self._queues.get(partition)
+                if queue is None:
+                    continue  # it was fetched before the partition was taken away
+                offset = message.offset()
+                if offset < self._positions[partition]:
+                    continue  # it was fetched before a seek
+                queue.append(message)
+                self._positions[partition] = offset + 1
+            elif error.code() == error._PARTITION_EOF:
+                # Control markers and compacted records at the end are no messages, but the end is reached.
+                partition = message.partition()
+                if partition in self._positions:
+                    self._positions[partition] = max(self._positions[partition], message.offset())
+            elif error.code() == error._AUTO_OFFSET_RESET:
+                self._reset(message.partition())
+            else:
+                raise BrokerError(f"Reading {self._topic!r} failed: {error.str()} ({error.name()}).")
+
+    def _reset(self, partition: int) -> None:
+        """Go on at the starting position if the position is not in the log."""
+        if partition not in self._positions:
+            return
+        mark, position = self._broker.watermarks(self._topic)[partition], self._positions[partition]
+        if not mark.low <= position <= mark.high:
+            self._positions[partition] = self._starting_position(partition, mark)
+            self._queues[partition].clear()
+            self._events.position_reset(partition, position, self._positions[partition])
+        self._consumer.seek(self._at(partition, self._positions[partition]))
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._consumer.resume(self._own())
+            self._paused = False
+
+    # --- committing
+
+    def commit(self, positions: Mapping[int, int]) -> str | None:
+        """Commit the next offsets to be read and return when the broker has them.
+
+        Returns:
+            The broker's reason when it refused because the group has rebalanced, else `None`.
+
+        Raises:
+            BrokerError: the broker refused for another reason.
+        """
+        from confluent_kafka import KafkaError, KafkaException
+
+        rebalanced = (
+            KafkaError.ILLEGAL_GENERATION,
+            KafkaError.UNKNOWN_MEMBER_ID,
+            KafkaError.REBALANCE_IN_PROGRESS,
+            KafkaError._ASSIGNMENT_LOST,
+            KafkaError._STATE,
+        )
+        offsets = [self._at(partition, offset) for partition, offset in positions.items()]
+        try:
+            errors = [found.error for found in self._consumer.commit(offsets=offsets, asynchronous=False)]
+        except KafkaException as raised:
+            errors = [raised.args[0]]
+        for error in filter(None, errors):
+            if error.code() not in rebalanced:
+                raise BrokerError(f"Committing {dict(positions)} of {self._topic!r} failed: {error.str()}.")
+            return str(error.str())
+        return None
+
+    def close(self) -> None:
+        """Leave the group and free the client; what was read and not committed is read again by the next owner."""
+        self._queues.clear()
+        self._consumer.close()
+
+    def _own(self) -> list[TopicPartition]:
+        return [self._at(partition, position) for partition, position in self._positions.items()]
+
+    def _at(self, partition: int, offset: int) -> TopicPartition:
+        from confluent_kafka import TopicPartition
+
+        return TopicPartition(self._topic, partition, offset)

@@ -1,0 +1,141 @@
+"""The pytest plugin: options, header, marker and fixtures. It imports nothing heavy; the fixtures do when they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import options
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Protocol
+
+    from typing_extensions import Unpack
+
+    from .brokers import Broker
+    from .brokers.choice import Brokers
+    from .clock import VirtualClock
+    from .functions import Function
+    from .mapping import EventSourceMapping, MappingParameters
+    from .sandbox import Sandbox
+    from .topics import Topic
+
+    class MskTopic(Protocol):
+        """What the fixture `msk_topic` gives."""
+
+        def __call__(
+            self, name: str | None = None, partitions: int = 1, config: dict[str, str] | None = None
+        ) -> Topic: ...
+
+    class MskEsm(Protocol):
+        """What the fixture `msk_esm` gives."""
+
+        def __call__(
+            self, function: Function, topic: Topic | str, **parameters: Unpack[MappingParameters]
+        ) -> EventSourceMapping: ...
+
+
+MARKER = (
+    "msk(*, broker=None, clock=None): settings of one test. broker: the kind of broker it needs (embedded, container, "
+    "external) or a list of kinds, whatever the option says. clock: where msk_clock starts, an aware datetime, an ISO "
+    "8601 text or epoch seconds, in place of the real now."
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
+    for setting in options.SETTINGS:
+        setting.find(config)  # a bad value stops the run before a test is collected
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    choices, source = options.BROKER.find(config)
+    return f"msk: broker {', '.join(choices)} ({source})"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each kind of broker that its marker or the configuration lists."""
+    if "msk_broker" not in metafunc.fixturenames:
+        return
+    pinned = _marked(metafunc.definition, "broker")
+    if pinned is None:
+        kinds = options.BROKER.value(metafunc.config)
+        if len(kinds) == 1:
+            return
+    else:
+        try:
+            kinds = options.broker_choices(pinned if isinstance(pinned, str) else ",".join(pinned))  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: marker msk(broker={pinned!r}): {error}") from error
+    metafunc.parametrize("msk_broker", kinds, indirect=True, scope="session")
+
+
+def _marked(node: pytest.Item | pytest.FunctionDefinition, name: str) -> object:  # type: ignore[name-defined]
+    """A setting of the closest `msk` marker that has it."""
+    for marker in node.iter_markers("msk"):
+        unknown = set(marker.kwargs) - {"broker", "clock"}
+        if marker.args or unknown:
+            raise pytest.UsageError(f"{node.nodeid}: the marker is {MARKER.partition(':')[0]}, not {marker!r}.")
+        if name in marker.kwargs:
+            return marker.kwargs[name]
+    return None
+
+
+@pytest.fixture(scope="session")
+def _msk_brokers(pytestconfig: pytest.Config) -> Iterator[Brokers]:
+    from .brokers.choice import Brokers
+
+    terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    brokers = Brokers(
+        settings=options.BROKER_SETTINGS.value(pytestconfig),
+        image=options.KAFKA_IMAGE.value(pytestconfig),
+        bootstrap_servers=options.BOOTSTRAP_SERVERS.value(pytestconfig),
+        timeout=options.TIMEOUT.value(pytestconfig),
+        report=terminal.write_line if terminal is not None else print,
+    )
+    yield brokers
+    brokers.close()
+
+
+@pytest.fixture(scope="session")
+def msk_broker(request: pytest.FixtureRequest, _msk_brokers: Brokers) -> Broker:
+    """The session's Kafka broker: its address, clients for it, its topics and groups."""
+    (default, *_) = options.BROKER.value(request.config)
+    return _msk_brokers.get(getattr(request, "param", default))
+
+
+@pytest.fixture
+def msk_clock(request: pytest.FixtureRequest) -> VirtualClock:
+    """The test's virtual clock: `msk_clock.advance(seconds)` moves it; everything that waits or ages follows it."""
+    from .clock import VirtualClock, epoch_ms
+
+    start: datetime | str | float | None = _marked(request.node, "clock")  # type: ignore[assignment]
+    return VirtualClock(None if start is None else epoch_ms(start))
+
+
+@pytest.fixture
+def _msk_sandbox(request: pytest.FixtureRequest, msk_broker: Broker, msk_clock: VirtualClock) -> Iterator[Sandbox]:
+    from .sandbox import Sandbox
+
+    sandbox = Sandbox(msk_broker, msk_clock, request.node.name, options.TIMEOUT.value(request.config))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+def msk_topic(_msk_sandbox: Sandbox) -> MskTopic:
+    """Makes topics: `msk_topic(name=None, partitions=1, config=None)` creates one and deletes it after the test."""
+    return _msk_sandbox.topic
+
+
+@pytest.fixture
+def msk_esm(_msk_sandbox: Sandbox) -> MskEsm:
+    """Makes event source mappings: `msk_esm(function, topic, batch_size=100, ...)`, closed after the test."""
+    return _msk_sandbox.mapping

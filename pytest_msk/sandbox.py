@@ -1,0 +1,106 @@
+"""Sandbox: what one test makes on a broker, and its removal when the test has ended."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from .brokers import Broker
+from .clock import VirtualClock
+from .functions import Function
+from .mapping import EventSourceMapping, EventSourceMappingError, MappingParameters
+from .topics import Topic, legal_name
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Sandbox"]
+
+
+class Sandbox:
+    """The topics and mappings of one test.
+
+    Args:
+        broker: where they are.
+        clock: the test's clock.
+        name: what made-up topic names begin with.
+        timeout: seconds of real time that the broker may take to answer.
+    """
+
+    def __init__(self, broker: Broker, clock: VirtualClock, name: str, timeout: float) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._name = legal_name(name)
+        self._timeout = timeout
+        self._topics: list[Topic] = []
+        self._mappings: list[EventSourceMapping] = []
+        self._groups_before = broker.groups()
+        broker.use_clock(clock)
+
+    def topic(self, name: str | None = None, partitions: int = 1, config: Mapping[str, str] | None = None) -> Topic:
+        """Create a topic that is deleted when the test has ended.
+
+        Args:
+            name: its exact name; made up from the test's name when it is not given.
+            partitions: how many it has.
+            config: topic settings under Kafka's own names.
+
+        Raises:
+            TopicExists: there is a topic of that name; it is not touched.
+            BrokerError: the broker refused it.
+        """
+        if name is None:
+            name = f"{self._name}-{uuid.uuid4().hex[:8]}"
+        self._broker.create_topic(name, partitions=partitions, config=config)
+        topic = Topic(name, broker=self._broker, clock=self._clock, timeout=self._timeout)
+        self._topics.append(topic)
+        return topic
+
+    def mapping(
+        self, function: Function, topic: Topic | str, **parameters: Unpack[MappingParameters]
+    ) -> EventSourceMapping:
+        """Create an event source mapping that is closed when the test has ended; see `EventSourceMapping`."""
+        esm = EventSourceMapping(
+            function, topic, broker=self._broker, clock=self._clock, timeout=self._timeout, **parameters
+        )
+        for other in self._mappings:
+            self._refuse_conflict(esm, other)
+        self._mappings.append(esm)
+        return esm
+
+    def _refuse_conflict(self, new: EventSourceMapping, other: EventSourceMapping) -> None:
+        """Two mappings of a cluster share neither a consumer group, nor function and topic (spec 2.6)."""
+        if other.closed:
+            return
+        managed = new.config.event_source_arn is not None
+        what = None
+        if new.consumer_group_id == other.consumer_group_id:
+            block = "amazonManagedKafkaEventSourceConfig" if managed else "selfManagedKafkaEventSourceConfig"
+            what = f'{block}.consumerGroupId ("{new.consumer_group_id}")'
+        elif new.topic == other.topic and new.function.handler is other.function.handler:
+            what = f'function ("{new.function.arn}"), topics ("{new.topic}")'
+        if what is None:
+            return
+        servers = self._broker.bootstrap_servers
+        source = f'for cluster ("{new.config.event_source_arn}")' if managed else f'with event source ("{servers}")'
+        raise EventSourceMappingError(
+            "ResourceConflictException",
+            f"An event source mapping {source}, {what} already exists. "
+            f"Please update or delete the existing mapping with UUID {other.uuid}",
+        )
+
+    def close(self) -> None:
+        """Close the mappings, then delete the groups that the test used and the topics that it made."""
+        with ExitStack() as stack:  # one failure does not keep the rest from being cleaned up
+            for topic in self._topics:
+                stack.callback(self._broker.delete_topic, topic.name)
+                stack.callback(topic.close)
+            stack.callback(self._delete_groups)
+            for esm in self._mappings:
+                stack.callback(esm.close)
+
+    def _delete_groups(self) -> None:
+        for group in self._broker.groups() - self._groups_before:
+            self._broker.delete_group(group)

@@ -1,0 +1,287 @@
+"""Topic: produce records and read the log back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import orjson
+
+from .brokers import Broker, Watermarks
+from .clock import Clock, Deadline
+from .errors import BrokerError
+from .records import Header, Record
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
+__all__ = ["Headers", "Key", "Topic", "legal_name"]
+
+#: A value that becomes a record's bytes: bytes as they are, text as UTF-8, `None` as a tombstone, the rest as JSON.
+Value: TypeAlias = object
+Key: TypeAlias = "bytes | str | Callable[[Value], bytes | str | None] | None"
+Headers: TypeAlias = "Sequence[tuple[str, bytes | str | None]] | Mapping[str, bytes | str | None] | None"
+
+#: Kafka's code of a timestamp that the broker set.
+_LOG_APPEND_TIME = 2
+
+
+def legal_name(text: str, *, limit: int = 200) -> str:
+    """A topic name made from any text: letters, digits, `.`, `_` and `-`, at most `limit` characters.
+
+    Characters that a name cannot have become `-`; of a long text the end is kept, where it differs most.
+    """
+    name = re.sub(r"[^a-zA-Z0-9._-]+", "-", text).strip("-.")[-limit:].lstrip("-.")
+    return name or "topic"
+
+
+class Topic:
+    """A topic of a broker.
+
+    Args:
+        name: its name.
+        broker: where it is.
+        clock: gives records the time.
+        timeout: seconds of real time that the broker may take.
+    """
+
+    def __init__(self, name: str, *, broker: Broker, clock: Clock, timeout: float = 30.0) -> None:
+        self.name = name
+        self._broker = broker
+        self._clock = clock
+        self._timeout = timeout
+        self._partitions = broker.partition_count(name)
+        self._round_robin = count()
+        self._producer: Producer | None = None
+
+    def __repr__(self) -> str:
+        return f"Topic({self.name!r}, partitions={self.partitions})"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic has."""
+        return self._partitions
+
+    # --- producing
+
+    def produce(
+        self,
+        value: Value,
+        key: Key = None,
+        headers: Headers = None,
+        partition: int | None = None,
+        timestamp: int | None = None,
+    ) -> Record:
+        """Produce one record and return when the broker has acknowledged it.
+
+        Args:
+            value: bytes, text (as UTF-8, not JSON), `None` for a tombstone, or whatever JSON can say.
+            key: bytes, text, or a function of the value; records with a key go to the partition that Java's
+                producer would choose, those without go round robin from partition 0.
+            headers: (name, value) pairs; a mapping will do where no name comes twice.
+            partition: the partition's number, instead of the key's.
+            timestamp: epoch milliseconds, the clock's time by default.
+
+        Returns:
+            The record as it stands in the log.
+
+        Raises:
+            BrokerError: the broker refused it, or did not answer in time.
+            TypeError: a value, key or header is not of its type.
+        """
+        sent: list[Message] = []
+        self._send([value], key, headers, partition, timestamp, sent.append)
+        return _record(sent[0], _raw_key(key, value), _raw_value(value), tuple(_raw_headers(headers)))
+
+    def produce_many(
+        self,
+        values: Iterable[Value],
+        key: Key = None,
+        headers: Headers = None,
+        partition: int | None = None,
+        timestamp: int | None = None,
+    ) -> int:
+        """Produce records in order and return when the broker has acknowledged all of them; see `produce`.
+
+        Returns:
+            How many records there were.
+        """
+        return self._send(values, key, headers, partition, timestamp, None)
+
+    def _send(
+        self,
+        values: Iterable[Value],
+        key: Key,
+        headers: Headers,
+        partition: int | None,
+        timestamp: int | None,
+        acknowledged: Callable[[Message], None] | None,
+    ) -> int:
+        from confluent_kafka import KafkaException
+
+        producer = self._open_producer()
+        raw_headers = _raw_headers(headers)
+        refused: list[tuple[KafkaError, Message]] = []
+        number = 0
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                refused.append((error, message))
+            elif acknowledged is not None:
+                acknowledged(message)
+
+        try:
+            for value in values:
+                number += 1
+                raw_key = _raw_key(key, value)
+                target = -1 if partition is None else partition
+                if partition is None and raw_key is None:
+                    target = next(self._round_robin) % self._partitions
+                send = partial(
+                    producer.produce,
+                    self.name,
+                    value=_raw_value(value),
+                    key=raw_key,
+                    headers=cast("list[tuple[str, str | bytes | None]]", raw_headers),
+                    timestamp=self._clock.now_ms() if timestamp is None else timestamp,
+                    partition=target,
+                    on_delivery=report,
+                )
+                try:
+                    send()
+                except BufferError:  # the client's queue is full: it must send before it takes more
+                    producer.flush(self._timeout)
+                    send()
+        except KafkaException as raised:
+            raise BrokerError(f"Record {number} for {self.name!r} was refused: {raised.args[0].str()}.") from raised
+        finally:
+            left = producer.flush(self._timeout)
+        if left:
+            raise BrokerError(
+                f"The broker did not acknowledge {left} of {number} records for {self.name!r} within "
+                f"{self._timeout:g} s (--msk-timeout)."
+            )
+        if refused:
+            error, message = refused[0]
+            raise BrokerError(
+                f"The broker refused {len(refused)} of {number} records for {self.name!r}, the first one, for "
+                f"partition {message.partition()}, with: {error.str()} ({error.name()})."
+            )
+        return number
+
+    def _open_producer(self) -> Producer:
+        if self._producer is None:
+            # One producer a topic: another topic's would not notice that a name came back with other partitions.
+            self._producer = self._broker.producer(message_max_bytes=1_000_000_000)
+        return self._producer
+
+    # --- looking
+
+    def records(self) -> list[Record]:
+        """All records of the log as it stands now, by partition and offset.
+
+        Raises:
+            BrokerError: the log could not be read within the timeout.
+        """
+        from confluent_kafka import TopicPartition
+
+        marks = {p: mark for p, mark in self.watermarks().items() if mark.low < mark.high}
+        found: dict[int, list[Record]] = {partition: [] for partition in sorted(marks)}
+        if not marks:
+            return []
+        consumer = self._broker.consumer("pytest_msk-log-reader", enable_partition_eof=True, enable_auto_commit=False)
+        deadline = Deadline(self._timeout)
+        try:
+            consumer.assign([TopicPartition(self.name, partition, mark.low) for partition, mark in marks.items()])
+            unread = dict(marks)
+            while unread:
+                if deadline.passed:
+                    raise BrokerError(
+                        f"The log of {self.name!r} was not read within {self._timeout:g} s (--msk-timeout)."
+                    )
+                for message in consumer.consume(1_000, 0) or consumer.consume(1, 0.1):
+                    error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
+                    if error is None:
+                        if offset < marks[partition].high:
+                            key, value = message.key(), message.value()
+                            headers = cast("list[Header]", message.headers() or [])
+                            found[partition].append(_record(message, key, value, tuple(headers)))
+                        offset += 1
+                    elif error.code() != error._PARTITION_EOF:
+                        raise BrokerError(f"Reading the log of {self.name!r} failed: {error.str()} ({error.name()}).")
+                    if offset >= marks[partition].high:
+                        unread.pop(partition, None)
+        finally:
+            consumer.close()
+        return [record for records in found.values() for record in records]
+
+    def watermarks(self) -> dict[int, Watermarks]:
+        """Where the log of each partition begins and ends."""
+        return self._broker.watermarks(self.name)
+
+    def expire(self, before: int | Mapping[int, int] | None = None) -> None:
+        """Delete the oldest records, as retention would.
+
+        Args:
+            before: the first offset that is kept, for every partition or per partition; `None` keeps nothing.
+
+        Raises:
+            BrokerError: the broker refused, for instance because an offset lies beyond the log's end.
+        """
+        if before is None:
+            before = {partition: mark.high for partition, mark in self.watermarks().items()}
+        elif isinstance(before, int):
+            marks = self.watermarks()
+            before = {partition: min(before, mark.high) for partition, mark in marks.items() if mark.low < before}
+        self._broker.delete_records(self.name, before)
+
+    def close(self) -> None:
+        """Free the topic's producer; the topic itself stays."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.flush(self._timeout)
+
+
+def _raw_key(key: Key, value: Value) -> bytes | None:
+    found = key(value) if callable(key) else key
+    if isinstance(found, str):
+        return found.encode()
+    if found is None or isinstance(found, bytes):
+        return found
+    raise TypeError(f"A key is bytes, text or a function of the value that gives one of these, not {found!r}.")
+
+
+def _raw_value(value: Value) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        raise TypeError(f"A value is bytes, text, None or what JSON can say, not {value!r}: {error}.") from error
+
+
+def _raw_headers(headers: Headers) -> list[Header]:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+
+
+def _record(message: Message, key: bytes | None, value: bytes | None, headers: tuple[Header, ...]) -> Record:
+    kind, timestamp = message.timestamp()
+    return Record(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        timestamp=timestamp,
+        timestamp_type="LOG_APPEND_TIME" if kind == _LOG_APPEND_TIME else "CREATE_TIME",
+        key=key,
+        value=value,
+        headers=headers,
+    )
