@@ -1,0 +1,114 @@
+"""The client classes behind `Clients`; importing this module imports confluent-kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
+
+__all__ = ["QuickConsumer", "TrackedProducer"]
+
+# How long a new assignment may be looked up before that is left to librdkafka's own timers, seconds.
+_LOOKUP_TIMEOUT = 5.0
+
+_RESET_TO = {
+    "earliest": OFFSET_BEGINNING,
+    "beginning": OFFSET_BEGINNING,
+    "smallest": OFFSET_BEGINNING,
+    "latest": OFFSET_END,
+    "end": OFFSET_END,
+    "largest": OFFSET_END,
+}
+
+
+class QuickConsumer(Consumer):
+    """A consumer that starts to read as soon as it has partitions.
+
+    Where a group has no committed offset, librdkafka resets the position by a timer of 100 ms. This class asks the
+    broker at once and hands the answer to `assign`; a caller with an `on_assign` of its own keeps that.
+
+    Args:
+        config: confluent-kafka's configuration.
+        closed: called when the consumer is closed, with the consumer.
+    """
+
+    def __init__(self, config: dict[str, Any], closed: Callable[[QuickConsumer], None]) -> None:
+        super().__init__(config)
+        self._closed = closed
+        self._reset_to = _RESET_TO.get(str(config.get("auto.offset.reset", "largest")))
+        strategy = str(config.get("partition.assignment.strategy", ""))
+        self._incremental = "cooperative" in strategy or config.get("group.protocol") == "consumer"
+        self._is_open = True
+
+    def subscribe(self, topics: list[str], *args: Any, **callbacks: Any) -> None:
+        if not args and self._reset_to is not None:
+            callbacks.setdefault("on_assign", _start_at_once)
+        super().subscribe(topics, *args, **callbacks)
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            super().close()
+            self._closed(self)
+
+    def __enter__(self) -> QuickConsumer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _start_at_once(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    """Assign `partitions` with the offsets to start from, so that no timer has to find them."""
+    assert isinstance(consumer, QuickConsumer)
+    assert consumer._reset_to is not None
+    try:
+        stored = consumer.committed(partitions, timeout=_LOOKUP_TIMEOUT)
+        known = [partition for partition in stored if partition.offset >= 0]
+        fresh = [
+            TopicPartition(partition.topic, partition.partition, consumer._reset_to)
+            for partition in stored
+            if partition.offset < 0
+        ]
+        # A logical offset is a legal "time": one request for all partitions instead of one for each.
+        found = consumer.offsets_for_times(fresh, timeout=_LOOKUP_TIMEOUT) if fresh else []
+    except KafkaException:
+        # Nothing is lost: librdkafka assigns when the callback does not, and its own look-up reports what is wrong.
+        return
+    if any(partition.error is not None for partition in (*stored, *found)):
+        return
+    if consumer._incremental:
+        consumer.incremental_assign([*known, *found])
+    else:
+        consumer.assign([*known, *found])
+
+
+class TrackedProducer(Producer):
+    """A producer that tells when it was closed, and closes on every version of confluent-kafka.
+
+    Args:
+        config: confluent-kafka's configuration.
+        closed: called when the producer is closed, with the producer.
+    """
+
+    def __init__(self, config: dict[str, Any], closed: Callable[[TrackedProducer], None]) -> None:
+        super().__init__(config)
+        self._closed = closed
+        self._is_open = True
+
+    def close(self) -> bool:
+        """Deliver what is queued and end the producer; returns whether everything was delivered."""
+        if not self._is_open:
+            return True
+        self._is_open = False
+        # Producer.close is younger than the oldest confluent-kafka that this project takes.
+        ended = bool(super().close()) if hasattr(Producer, "close") else self.flush() == 0
+        self._closed(self)
+        return ended
+
+    def __enter__(self) -> TrackedProducer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

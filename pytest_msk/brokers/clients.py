@@ -1,0 +1,203 @@
+"""Clients: confluent-kafka producers and consumers with the settings that make tests quick.
+
+Each setting below was measured on a real broker and is here because it changes something; the comment says what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import BrokerError
+from . import ClientSetting
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Producer
+
+    from ._quick import QuickConsumer, TrackedProducer
+
+    _Client = TypeVar("_Client", QuickConsumer, TrackedProducer)
+
+__all__ = ["Clients", "client_config"]
+
+# The largest record that a client lets through; librdkafka's own limit of 1 MB would hide the topic's.
+_LARGEST_RECORD_BYTES = 100_000_000
+
+_QUICK: Mapping[str, ClientSetting] = {
+    # A client's second connection waits for the back-off: 50 ms of each first record. Not 0, which burns two
+    # CPUs for as long as a broker is gone; the maximum keeps a client near to a broker that comes back.
+    "reconnect.backoff.ms": 1,
+    "reconnect.backoff.max.ms": 100,
+    # Connect to every broker at once, not when the first request asks for it: 15 ms of a consumer's first record.
+    "enable.sparse.connections": False,
+    # The last push of metrics holds up close() by 500 ms on a broker that takes telemetry, and test clients
+    # are no business of whoever collects it.
+    "enable.metrics.push": False,
+    # A topic that is not there is an error after 5 s, not after 30: the kit's topics are usable when they are made.
+    "topic.metadata.propagation.max.ms": 5_000,
+    # A broker that ends is no news in a test run; failed connections are still logged.
+    "log.connection.close": False,
+}
+
+_QUICK_PRODUCER: Mapping[str, ClientSetting] = {
+    # 5 ms by default before a record leaves; 0 halves the rate of produce() in a loop, 1 does not.
+    "linger.ms": 1,
+    # Java's partitioner, so that a key goes where the applications in front of MSK put it; librdkafka's own is CRC32.
+    "partitioner": "murmur2_random",
+    "message.max.bytes": _LARGEST_RECORD_BYTES,
+}
+
+_QUICK_CONSUMER: Mapping[str, ClientSetting] = {
+    "auto.offset.reset": "earliest",
+    # A commit is the test's decision. It also spares close() a wait of 500 ms for a coordinator that an
+    # assign()ed consumer has no other use for.
+    "enable.auto.commit": False,
+    # 1 s by default, which is a hole of up to 0.95 s in a large read as soon as 100,000 records are waiting.
+    "fetch.queue.backoff.ms": 10,
+    # A partition that is added, sought or resumed waits for the answer to the fetch under way: 480 ms at the
+    # default of 500. An idle consumer then asks 50 times a second, which costs 1 % of a CPU.
+    "fetch.wait.max.ms": 20,
+}
+
+# librdkafka's settings are written with dots, but for these.
+_UNDERSCORED = frozenset({"log_level"})
+
+
+def client_config(bootstrap_servers: str, settings: Mapping[str, ClientSetting]) -> dict[str, ClientSetting]:
+    """Settings for any confluent-kafka client (producer, consumer, admin), made quick for tests.
+
+    Args:
+        bootstrap_servers: `host:port`, several joined by commas.
+        settings: librdkafka's own settings, with dots or with `_` for `.`; they win.
+    """
+    return {"bootstrap.servers": bootstrap_servers, **_QUICK, **_dotted(settings)}
+
+
+def _dotted(settings: Mapping[str, ClientSetting]) -> dict[str, ClientSetting]:
+    """Settings under librdkafka's own names; callbacks keep the underscore of theirs."""
+    return {
+        name if name in _UNDERSCORED or callable(value) else name.replace("_", "."): value
+        for name, value in settings.items()
+    }
+
+
+class Clients:
+    """The producers and consumers of one broker: made quick, and closed when nobody else did.
+
+    Args:
+        bootstrap_servers: `host:port`, several joined by commas.
+        settings: what every client of this broker needs (librdkafka's names), such as its security settings.
+    """
+
+    def __init__(self, bootstrap_servers: str, settings: Mapping[str, ClientSetting] | None = None) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self._settings = dict(settings or {})
+        # By number, in the order in which they were made; a client that its owner closes leaves by itself.
+        self._open: dict[int, QuickConsumer | TrackedProducer] = {}
+        self._made = 0
+        self._lock = threading.Lock()
+
+    def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
+        """Settings for a client that the caller makes and closes; see the function of the same name."""
+        return client_config(self.bootstrap_servers, {**_dotted(self._settings), **_dotted(settings)})
+
+    def producer(self, **settings: ClientSetting) -> Producer:
+        """A new producer, with Java's partitioner.
+
+        Args:
+            settings: librdkafka's own settings with `_` for `.`; they win.
+        """
+        from ._quick import TrackedProducer
+
+        return self._keep(TrackedProducer({**self.client_config(), **_QUICK_PRODUCER, **_dotted(settings)}, self._drop))
+
+    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+        """A new consumer in `group`: from the earliest record on, and committing only when told to.
+
+        Args:
+            group: the consumer group's id.
+            settings: librdkafka's own settings with `_` for `.`; they win (`enable_auto_commit=True`).
+        """
+        from ._quick import QuickConsumer
+
+        config = {**self.client_config(), **_QUICK_CONSUMER, **_dotted(settings), "group.id": group}
+        return self._keep(QuickConsumer(config, self._drop))
+
+    @contextlib.contextmanager
+    def scope(self, *, timeout: float = 10.0) -> Iterator[None]:
+        """Close, at the end of the block, what was made inside it and is still open.
+
+        Args:
+            timeout: for all of them together, seconds.
+        """
+        with self._lock:
+            before = set(self._open)
+        try:
+            yield
+        finally:
+            self._close(lambda made: made not in before, timeout)
+
+    def close(self, *, timeout: float = 10.0) -> None:
+        """Close every client that is still open; calling it twice is no error.
+
+        Args:
+            timeout: for all of them together, seconds. A consumer whose broker is gone waits for its whole session
+                timeout (45 s): it is left to a thread that does not hold up the end of the process.
+
+        Raises:
+            BrokerError: a client did not close in time, or records that were produced did not reach the broker.
+        """
+        self._close(lambda _: True, timeout)
+
+    def _keep(self, client: _Client) -> _Client:
+        with self._lock:
+            self._made += 1
+            self._open[self._made] = client
+        return client
+
+    def _drop(self, client: QuickConsumer | TrackedProducer) -> None:
+        with self._lock:
+            self._open = {number: kept for number, kept in self._open.items() if kept is not client}
+
+    def _close(self, chosen: Callable[[int], bool], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            clients = [client for number, client in self._open.items() if chosen(number)]
+            self._open = {number: client for number, client in self._open.items() if not chosen(number)}
+        failures: list[str] = []
+        endings = [
+            threading.Thread(
+                target=_end, args=(client, deadline, failures), name="pytest-msk-close-client", daemon=True
+            )
+            for client in clients
+        ]
+        for ending in endings:
+            ending.start()
+        for client, ending in zip(clients, endings, strict=True):
+            ending.join(max(0.0, deadline - time.monotonic()))
+            if ending.is_alive():
+                failures.append(f"{type(client).__name__} did not close within {timeout:g} s")
+        if failures:
+            raise BrokerError(
+                f"{len(failures)} of {len(clients)} clients of {self.bootstrap_servers} did not end as they should: "
+                f"{'; '.join(failures)}. Close a client where it was made, while its broker still runs."
+            )
+
+
+def _end(client: QuickConsumer | TrackedProducer, deadline: float, failures: list[str]) -> None:
+    """Close one client, in time; what goes wrong is added to `failures`."""
+    from ._quick import TrackedProducer
+
+    try:
+        if isinstance(client, TrackedProducer):
+            left = client.flush(max(0.0, deadline - time.monotonic()))
+            if left:
+                # close() would wait for them as long as message.timeout.ms says: 5 minutes.
+                client.purge()
+                failures.append(f"a producer still held {left} undelivered records")
+        client.close()
+    except Exception as error:  # noqa: BLE001 - whatever a caller's callback raises belongs to the caller's thread
+        failures.append(f"{type(client).__name__}: {error}")
