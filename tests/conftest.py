@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["pytester"]
+
+settings.register_profile(
+    "quick", derandomize=True, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile("long", parent=settings.get_profile("quick"), derandomize=False, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
