@@ -12,6 +12,9 @@ __all__ = ["QuickConsumer", "TrackedProducer"]
 # How long a new assignment may be looked up before that is left to librdkafka's own timers, seconds.
 _LOOKUP_TIMEOUT = 5.0
 
+# How long a dropped producer may take to deliver what it holds, seconds.
+_LAST_FLUSH_TIMEOUT = 5.0
+
 _RESET_TO = {
     "earliest": OFFSET_BEGINNING,
     "beginning": OFFSET_BEGINNING,
@@ -106,6 +109,11 @@ class TrackedProducer(Producer):
         ended = bool(super().close()) if hasattr(Producer, "close") else self.flush() == 0
         self._closed(self)
         return ended
+
+    def __del__(self) -> None:
+        # Dropped while records are on their way: without this they would be lost without a word.
+        if getattr(self, "_is_open", False) and len(self):
+            self.flush(_LAST_FLUSH_TIMEOUT)
 
     def __enter__(self) -> TrackedProducer:
         return self

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from ..clock import Deadline
 from ..errors import BrokerError
 from . import ClientSetting
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
 
     from ._quick import QuickConsumer, TrackedProducer
-
-    _Client = TypeVar("_Client", QuickConsumer, TrackedProducer)
 
 __all__ = ["Clients", "client_config"]
 
@@ -95,8 +94,9 @@ class Clients:
     def __init__(self, bootstrap_servers: str, settings: Mapping[str, ClientSetting] | None = None) -> None:
         self.bootstrap_servers = bootstrap_servers
         self._settings = dict(settings or {})
-        # By number, in the order in which they were made; a client that its owner closes leaves by itself.
-        self._open: dict[int, QuickConsumer | TrackedProducer] = {}
+        # By number, in the order in which they were made; a client that its owner closes leaves by itself. A producer
+        # that its owner drops delivers and ends; a dropped consumer is kept, or its group would miss it for 45 s.
+        self._open: dict[int, Callable[[], QuickConsumer | TrackedProducer | None]] = {}
         self._made = 0
         self._lock = threading.Lock()
 
@@ -112,7 +112,9 @@ class Clients:
         """
         from ._quick import TrackedProducer
 
-        return self._keep(TrackedProducer({**self.client_config(), **_QUICK_PRODUCER, **_dotted(settings)}, self._drop))
+        producer = TrackedProducer({**self.client_config(), **_QUICK_PRODUCER, **_dotted(settings)}, self._drop)
+        self._keep(weakref.ref(producer))
+        return producer
 
     def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
         """A new consumer in `group`: from the earliest record on, and committing only when told to.
@@ -124,7 +126,9 @@ class Clients:
         from ._quick import QuickConsumer
 
         config = {**self.client_config(), **_QUICK_CONSUMER, **_dotted(settings), "group.id": group}
-        return self._keep(QuickConsumer(config, self._drop))
+        consumer = QuickConsumer(config, self._drop)
+        self._keep(lambda: consumer)
+        return consumer
 
     @contextlib.contextmanager
     def scope(self, *, timeout: float = 10.0) -> Iterator[None]:
@@ -152,21 +156,21 @@ class Clients:
         """
         self._close(lambda _: True, timeout)
 
-    def _keep(self, client: _Client) -> _Client:
+    def _keep(self, client: Callable[[], QuickConsumer | TrackedProducer | None]) -> None:
         with self._lock:
             self._made += 1
             self._open[self._made] = client
-        return client
 
-    def _drop(self, client: QuickConsumer | TrackedProducer) -> None:
+    def _drop(self, ended: QuickConsumer | TrackedProducer) -> None:
         with self._lock:
-            self._open = {number: kept for number, kept in self._open.items() if kept is not client}
+            self._open = {number: client for number, client in self._open.items() if client() not in (ended, None)}
 
     def _close(self, chosen: Callable[[int], bool], timeout: float) -> None:
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         with self._lock:
-            clients = [client for number, client in self._open.items() if chosen(number)]
+            found = [client() for number, client in self._open.items() if chosen(number)]
             self._open = {number: client for number, client in self._open.items() if not chosen(number)}
+        clients = [client for client in found if client is not None]
         failures: list[str] = []
         endings = [
             threading.Thread(
@@ -177,7 +181,7 @@ class Clients:
         for ending in endings:
             ending.start()
         for client, ending in zip(clients, endings, strict=True):
-            ending.join(max(0.0, deadline - time.monotonic()))
+            ending.join(deadline.left)
             if ending.is_alive():
                 failures.append(f"{type(client).__name__} did not close within {timeout:g} s")
         if failures:
@@ -187,13 +191,13 @@ class Clients:
             )
 
 
-def _end(client: QuickConsumer | TrackedProducer, deadline: float, failures: list[str]) -> None:
+def _end(client: QuickConsumer | TrackedProducer, deadline: Deadline, failures: list[str]) -> None:
     """Close one client, in time; what goes wrong is added to `failures`."""
     from ._quick import TrackedProducer
 
     try:
         if isinstance(client, TrackedProducer):
-            left = client.flush(max(0.0, deadline - time.monotonic()))
+            left = client.flush(deadline.left)
             if left:
                 # close() would wait for them as long as message.timeout.ms says: 5 minutes.
                 client.purge()
