@@ -1,0 +1,24 @@
+"""Every example project works as a project of its own, run from its own folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "conftest_examples"
+PROJECTS = sorted(path.parent.name for path in EXAMPLES.glob("*/conftest.py"))
+
+
+def test_there_are_examples():
+    assert len(PROJECTS) >= 4
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_example_works_alone(project):
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", ".", "-p", "no:cacheprovider", "-W", "error"]
+    result = subprocess.run(command, cwd=EXAMPLES / project, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " passed" in result.stdout
