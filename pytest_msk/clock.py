@@ -77,6 +77,7 @@ class VirtualClock:
     def __init__(self, start_ms: int | None = None) -> None:
         self._now = RealClock().now_ms() if start_ms is None else start_ms
         self._real: RealClock | None = None
+        self._ahead = 0
         self._real_users = 0
         self._watchers: list[Callable[[int], None]] = []
 
@@ -85,7 +86,7 @@ class VirtualClock:
 
     def now_ms(self) -> int:
         """The current time, epoch milliseconds."""
-        return self._now if self._real is None else max(self._now, self._real.now_ms())
+        return self._now if self._real is None else self._real.now_ms() + self._ahead
 
     @property
     def real(self) -> bool:
@@ -101,7 +102,7 @@ class VirtualClock:
         Raises:
             ClockError: `seconds` is negative, or the clock is on real time.
         """
-        if not seconds >= 0:
+        if not 0 <= seconds < float("inf"):
             raise ClockError(f"A clock moves forward only: advance({seconds!r}) needs a number of seconds, 0 or more.")
         self.advance_to(self._now + round(seconds * 1000))
 
@@ -121,10 +122,15 @@ class VirtualClock:
             watcher(self._now)
 
     def run_real(self) -> None:
-        """Put the clock on real time: from here on it follows the machine's, and `advance` raises."""
+        """Put the clock on real time: from here on it follows the machine's, and `advance` raises.
+
+        A clock that is behind jumps to the real now; one that was advanced beyond it keeps its lead, because it can
+        neither run backwards nor stand still until the machine has caught up.
+        """
         self._real_users += 1
         if self._real is None:
             self._real = RealClock()
+            self._ahead = max(0, self._now - self._real.now_ms())
 
     def stand_still(self) -> None:
         """End one `run_real`; after the last one the clock stands where it is until it is advanced."""
