@@ -1,0 +1,328 @@
+"""The embedded broker as a test sees it: started, asked, looked into, closed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TypeVar
+
+from ...clock import Clock, RealClock, VirtualClock
+from ...errors import BrokerError, TopicExists
+from .. import BrokerKind, ClientSetting, Limit, Watermarks
+from ..clients import Clients
+from ._group_messages import DescribedGroup
+from .batch import RecordInBatch
+from .connection import Connection
+from .errors import ErrorCode, Refused
+from .handlers import handlers_of
+from .limits import LIMITS
+from .log import PartitionLog
+from .loop import Loop
+from .node import Node
+from .server import Server, close_in_children
+from .settings import Settings
+from .topics import Topic
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Producer
+
+__all__ = ["EmbeddedBroker"]
+
+_Result = TypeVar("_Result")
+
+
+class EmbeddedBroker:
+    """A Kafka broker in a thread of this process, on a free port of 127.0.0.1; it can be used when it is made.
+
+    Args:
+        settings: broker settings under Kafka's own names, as text.
+        clock: what record timestamps, retention and the expiry of committed offsets follow; the machine's by default.
+        hold_heartbeats: whether the members of a group hear of a new one at once, by the answer to a heartbeat that
+            was held for it. It makes a second consumer join in milliseconds; a real broker takes up to the heartbeat
+            interval, 3 seconds. Only librdkafka's clients are treated so.
+
+    Raises:
+        BrokerError: a setting is unknown or has a bad value.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, clock: Clock | None = None, hold_heartbeats: bool = True
+    ) -> None:
+        checked = Settings(settings)
+        self._failures: list[BaseException] = []
+        self._pid = os.getpid()
+        self._closed = False
+        self._loop = Loop("pytest_msk embedded broker", self._failures.append)
+        self._node = Node(checked, clock or RealClock(), self._loop, hold_heartbeats=hold_heartbeats)
+        self._unwatch: Callable[[], None] | None = None
+        self._server = Server(self._loop, max_request=checked.int("socket.request.max.bytes"), gone=self._gone)
+        self._node.port = self._server.port
+        self._server.serve(handlers_of(self._node))
+        close_in_children(self._server)
+        self._clients = Clients(self.bootstrap_servers)
+        if clock is not None:
+            self.use_clock(clock)
+        self._loop.start()
+        with self._loop.lock:
+            self._check_retention_later()
+
+    def __repr__(self) -> str:
+        return f"EmbeddedBroker({self.bootstrap_servers!r}{', closed' if self._closed else ''})"
+
+    def __enter__(self) -> EmbeddedBroker:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    # --- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def kind(self) -> BrokerKind:
+        """`embedded`."""
+        return "embedded"
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`127.0.0.1:port`."""
+        return f"{self._node.host}:{self._node.port}"
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """What this broker does not do."""
+        return LIMITS
+
+    @property
+    def failures(self) -> tuple[BaseException, ...]:
+        """Exceptions inside the broker so far; `close` raises the first one."""
+        return tuple(self._failures)
+
+    @property
+    def rejections(self) -> tuple[str, ...]:
+        """Why connections were closed on clients: requests that are malformed or not spoken, in sentences."""
+        with self._held():
+            return tuple(self._server.rejections)
+
+    # --- clients --------------------------------------------------------------------------------------------------
+
+    def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
+        """Settings for a confluent-kafka client, made quick for tests; `settings` with `_` for `.` win."""
+        return self._clients.client_config(**settings)
+
+    def producer(self, **settings: ClientSetting) -> Producer:
+        """A new producer, closed with the broker if the caller does not close it."""
+        return self._clients.producer(**settings)
+
+    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+        """A new consumer in `group`, from the earliest record on; closed with the broker if the caller does not."""
+        return self._clients.consumer(group, **settings)
+
+    # --- topics ---------------------------------------------------------------------------------------------------
+
+    def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """Create a topic; it can be used at once.
+
+        Raises:
+            TopicExists: it is there already.
+            BrokerError: the name, the number or a config is refused.
+        """
+        self._ask(lambda: self._node.topics.create(name, partitions=partitions, configs=dict(config or {})))
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with every group's offsets in it; one that is not there is no error."""
+        with self._held():
+            topic = self._node.topics.get(name)
+            if topic is not None:
+                self._node.delete_topic(topic)
+
+    def create_partitions(self, name: str, total: int) -> None:
+        """Raise a topic's number of partitions to `total`.
+
+        Raises:
+            BrokerError: there is no such topic, or `total` is no more than it has.
+        """
+        self._ask(lambda: self._node.topics.grow(self._topic(name), total))
+
+    def topics(self) -> frozenset[str]:
+        """The names of all topics."""
+        with self._held():
+            return frozenset(topic.name for topic in self._node.topics)
+
+    def partition_count(self, name: str) -> int:
+        """How many partitions a topic has; 0 when it does not exist."""
+        with self._held():
+            topic = self._node.topics.get(name)
+            return 0 if topic is None else len(topic.partitions)
+
+    # --- logs -----------------------------------------------------------------------------------------------------
+
+    def watermarks(self, name: str) -> dict[int, Watermarks]:
+        """Where the log of each partition begins and ends."""
+        return self._per_partition(name, lambda log: Watermarks(low=log.start_offset, high=log.end_offset))
+
+    def offsets_for_time(self, name: str, timestamp_ms: int) -> dict[int, int]:
+        """Per partition the offset of the first record with at least this timestamp (epoch ms), else the log's end."""
+
+        def find(log: PartitionLog) -> int:
+            found = log.find_timestamp(timestamp_ms)
+            return log.end_offset if found is None else found[0]
+
+        return self._per_partition(name, find)
+
+    def offsets(self, name: str) -> dict[int, tuple[range, ...]]:
+        """Per partition the offsets at which the log holds a record now, ascending."""
+        return self._per_partition(name, PartitionLog.offsets)
+
+    def records(self, name: str, partition: int = 0, *, start: int = 0) -> Iterator[RecordInBatch]:
+        """The records of a partition as they are in the log now, from an offset on.
+
+        Raises:
+            BrokerError: there is no such partition.
+        """
+        with self._held():
+            log = self._node.topics.log(name, partition)
+            if log is None:
+                raise BrokerError(f"There is no partition {name}-{partition} on the embedded broker.")
+            return log.records(start)
+
+    def delete_records(self, name: str, before: Mapping[int, int]) -> None:
+        """Delete each named partition's records below an offset (-1: all).
+
+        Raises:
+            BrokerError: there is no such partition, or the offset lies behind its end.
+        """
+
+        def trim() -> None:
+            self._topic(name)
+            for partition, offset in before.items():
+                log = self._node.topics.log(name, partition)
+                if log is None:
+                    raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"Topic {name!r} has no partition {partition}.")
+                log.trim(offset)
+
+        self._ask(trim)
+
+    # --- groups ---------------------------------------------------------------------------------------------------
+
+    def groups(self) -> frozenset[str]:
+        """The ids of all consumer groups."""
+        with self._held():
+            return frozenset(group.group_id for group in self._node.groups.groups())
+
+    def describe_group(self, group: str) -> DescribedGroup:
+        """A group as it is now: state, generation, members with subscriptions and partitions; `Dead` if unknown."""
+        with self._held():
+            return self._node.groups.describe(group)
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """A group's committed offsets in a topic, per partition; a partition without one is left out."""
+        with self._held():
+            committed = self._node.groups.committed(group)
+        return {partition: each.offset for (name, partition), each in committed.items() if name == topic}
+
+    def delete_group(self, group: str) -> None:
+        """Delete a group and its offsets; one that is not there is no error.
+
+        Raises:
+            BrokerError: it has members.
+        """
+        with self._held():
+            (result,) = self._node.groups.delete_groups([group])
+        if result.error is ErrorCode.NON_EMPTY_GROUP:
+            raise BrokerError(f"Group {group!r} has members: close its consumers before you delete it.")
+
+    def expire_member(self, group: str, member_id: str) -> None:
+        """Let a member's session time out now, as if it had been silent for that long.
+
+        Args:
+            member_id: its member id or its group instance id; `describe_group` has both.
+
+        Raises:
+            BrokerError: there is no such group or member.
+        """
+        with self._held():
+            self._node.groups.expire_member(group, member_id)
+
+    # --- time, end ------------------------------------------------------------------------------------------------
+
+    def use_clock(self, clock: Clock) -> None:
+        """Let record timestamps, retention and offset expiry follow `clock`; what is due goes when it moves."""
+        with self._held():
+            if self._unwatch is not None:
+                self._unwatch()
+                self._unwatch = None
+            self._node.clock = clock
+            if isinstance(clock, VirtualClock):
+                self._unwatch = clock.watch(self._moved)
+
+    def close(self) -> None:
+        """Close the clients that this broker made, its connections and its thread; calling it twice is no error.
+
+        Raises:
+            BrokerError: something inside the broker failed while it ran; the failure is the cause.
+        """
+        if self._closed or os.getpid() != self._pid:
+            return
+        self._clients.close()
+        self._closed = True
+        if self._unwatch is not None:
+            self._unwatch()
+        with self._loop.lock:
+            self._node.groups.close()
+        self._loop.stop()
+        self._server.close()
+        self._loop.discard()
+        if self._failures:
+            raise BrokerError(
+                f"The embedded broker failed {len(self._failures)} time(s) while it ran; the first failure is the "
+                "cause of this error. It is a bug of pytest_msk: please report it."
+            ) from self._failures[0]
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _held(self) -> AbstractContextManager[object]:
+        if os.getpid() != self._pid:
+            raise BrokerError(
+                "The embedded broker runs in the process that started it, and this is a fork of it: a child may use "
+                "clients of the broker, not the broker itself."
+            )
+        if self._closed:
+            raise BrokerError("The embedded broker is closed.")
+        return self._loop.lock
+
+    def _ask(self, action: Callable[[], _Result]) -> _Result:
+        try:
+            with self._held():
+                return action()
+        except Refused as refused:
+            text = refused.message or f"The embedded broker refused it: {refused.code.name}."
+            error = TopicExists if refused.code is ErrorCode.TOPIC_ALREADY_EXISTS else BrokerError
+            raise error(text) from None
+
+    def _topic(self, name: str) -> Topic:
+        topic = self._node.topics.get(name)
+        if topic is None:
+            known = ", ".join(sorted(each.name for each in self._node.topics)) or "none"
+            raise Refused(
+                ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+                f"There is no topic {name!r} on the embedded broker; its topics are: {known}.",
+            )
+        return topic
+
+    def _per_partition(self, name: str, look: Callable[[PartitionLog], _Result]) -> dict[int, _Result]:
+        return self._ask(lambda: {log.partition: look(log) for log in self._topic(name).partitions})
+
+    def _moved(self, now_ms: int) -> None:
+        with self._loop.lock:
+            self._node.apply_time(now_ms)
+
+    def _check_retention_later(self) -> None:
+        def check() -> None:
+            self._node.apply_time(self._node.now_ms())
+            self._check_retention_later()
+
+        self._loop.call_later(self._node.settings.int("log.retention.check.interval.ms"), check)
+
+    def _gone(self, connection: Connection) -> None:
+        self._node.groups.disconnected(connection.id)

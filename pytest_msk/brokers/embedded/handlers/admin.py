@@ -1,0 +1,174 @@
+"""CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from ..connection import Call
+from ..errors import ErrorCode, Refused
+from ..messages.admin import CREATE_PARTITIONS, CREATE_TOPICS, DELETE_RECORDS, DELETE_TOPICS
+from ..node import NODE_ID, Node
+from ..settings import TOPIC_CONFIGS
+from ..topics import Topic
+from ..wire import Api, Struct
+from .configs import config_source
+
+__all__ = ["handlers"]
+
+_NO_ID = bytes(16)
+
+
+def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
+    """The handlers of this module's APIs."""
+    admin = _Admin(node)
+    return (
+        (CREATE_TOPICS, admin.create_topics),
+        (DELETE_TOPICS, admin.delete_topics),
+        (CREATE_PARTITIONS, admin.create_partitions),
+        (DELETE_RECORDS, admin.delete_records),
+    )
+
+
+class _Admin:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def create_topics(self, _call: Call, request: Struct) -> Struct:
+        times = Counter(topic["name"] for topic in request["topics"])
+        by_name = {topic["name"]: topic for topic in request["topics"]}
+        return {"topics": [self._answer(by_name[name], times[name], request["validate_only"]) for name in by_name]}
+
+    def _answer(self, asked: Struct, times: int, validate_only: bool) -> Struct:
+        try:
+            return self._create(asked, times, validate_only)
+        except Refused as refused:
+            code, message = refused.code, refused.message
+            return {"name": asked["name"], "topic_id": _NO_ID, "error_code": code, "error_message": message}
+
+    def _create(self, asked: Struct, times: int, validate_only: bool) -> Struct:
+        if times > 1:
+            raise Refused(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+        partitions, factor = asked["num_partitions"], asked["replication_factor"]
+        if asked["assignments"]:
+            if partitions != -1 or factor != -1:
+                raise Refused(
+                    ErrorCode.INVALID_REQUEST,
+                    "A manual partition assignment was specified, but "
+                    + (
+                        "partitions was not set to -1." if partitions != -1 else "replication factor was not set to -1."
+                    ),
+                )
+            partitions, factor = _assigned(asked["assignments"])
+        topic = self._node.topics.create(
+            asked["name"],
+            partitions=partitions,
+            replication_factor=factor,
+            configs={config["name"]: config["value"] for config in asked["configs"]},
+            validate_only=validate_only,
+        )
+        return {
+            "name": topic.name,
+            "topic_id": _NO_ID if validate_only else topic.id,
+            "error_code": ErrorCode.NONE,
+            "num_partitions": len(topic.partitions),
+            "replication_factor": 1,
+            "configs": [
+                {
+                    "name": name,
+                    "value": topic.config(name),
+                    "read_only": False,
+                    "source": config_source(self._node.settings, topic, key),
+                    "is_sensitive": False,
+                }
+                for name, key in TOPIC_CONFIGS.items()
+            ],
+        }
+
+    def delete_topics(self, _call: Call, request: Struct) -> Struct:
+        topics = self._node.topics
+        answers = [
+            self._delete(topics.get(name), name, _NO_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            for name in request["topic_names"]
+        ]
+        for asked in request["topics"]:
+            name, topic_id = asked["name"], asked["topic_id"]
+            if name is not None:
+                answers.append(self._delete(topics.get(name), name, _NO_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+            else:
+                answers.append(self._delete(topics.by_id(topic_id), None, topic_id, ErrorCode.UNKNOWN_TOPIC_ID))
+        return {"responses": answers}
+
+    def _delete(self, topic: Topic | None, name: str | None, topic_id: bytes, unknown: ErrorCode) -> Struct:
+        if topic is None:
+            return {"name": name, "topic_id": topic_id, "error_code": unknown}
+        if not self._node.settings.flag("delete.topic.enable"):
+            return {"name": topic.name, "topic_id": topic.id, "error_code": ErrorCode.TOPIC_DELETION_DISABLED}
+        self._node.delete_topic(topic)
+        return {"name": topic.name, "topic_id": topic.id, "error_code": ErrorCode.NONE}
+
+    def create_partitions(self, _call: Call, request: Struct) -> Struct:
+        answers = []
+        for asked in request["topics"]:
+            answer: Struct = {"name": asked["name"], "error_code": ErrorCode.NONE}
+            try:
+                self._grow(asked, request["validate_only"])
+            except Refused as refused:
+                answer.update(error_code=refused.code, error_message=refused.message)
+            answers.append(answer)
+        return {"results": answers}
+
+    def _grow(self, asked: Struct, validate_only: bool) -> None:
+        topic = self._node.topics.get(asked["name"])
+        if topic is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        if asked["assignments"] is not None:
+            added = asked["count"] - len(topic.partitions)
+            given = [{"partition_index": at, **each} for at, each in enumerate(asked["assignments"])]
+            if len(given) != added:
+                raise Refused(
+                    ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                    f"Attempted to add {added} additional partition(s), but only {len(given)} assignment(s) were "
+                    "specified.",
+                )
+            _assigned(given)
+        self._node.topics.grow(topic, asked["count"], validate_only=validate_only)
+
+    def delete_records(self, _call: Call, request: Struct) -> Struct:
+        return {
+            "topics": [
+                {
+                    "name": topic["name"],
+                    "partitions": [self._trim(topic["name"], partition) for partition in topic["partitions"]],
+                }
+                for topic in request["topics"]
+            ]
+        }
+
+    def _trim(self, name: str, partition: Struct) -> Struct:
+        index = partition["index"]
+        topic = self._node.topics.get(name)
+        if topic is not None and not topic.log_config.delete:
+            return {"index": index, "low_watermark": -1, "error_code": ErrorCode.POLICY_VIOLATION}
+        try:
+            log = self._node.log(name, index)
+            log.trim(partition["offset"])
+        except Refused as refused:
+            return {"index": index, "low_watermark": -1, "error_code": refused.code}
+        return {"index": index, "low_watermark": log.start_offset, "error_code": ErrorCode.NONE}
+
+
+def _assigned(assignments: list[Struct]) -> tuple[int, int]:
+    """How many partitions a manual assignment means, each with one replica on the one broker."""
+    if sorted(each["partition_index"] for each in assignments) != list(range(len(assignments))):
+        raise Refused(
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive 0-based integer sequence"
+        )
+    for each in assignments:
+        if each["broker_ids"] != [NODE_ID]:
+            raise Refused(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                f"The manual partition assignment {each['broker_ids']} names a broker other than {NODE_ID}, the only "
+                "one.",
+            )
+    return len(assignments), 1

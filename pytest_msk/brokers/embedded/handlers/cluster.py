@@ -1,0 +1,151 @@
+"""ApiVersions, Metadata, FindCoordinator, DescribeCluster: what there is, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..connection import Call
+from ..errors import ErrorCode, Refused
+from ..limits import TRANSACTIONS_SENTENCE
+from ..messages import APIS
+from ..messages.metadata import API_VERSIONS, DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA
+from ..messages.records import PRODUCE
+from ..node import NODE_ID, Node
+from ..topics import Topic, check_topic_name
+from ..wire import Api, Struct
+
+__all__ = ["handlers"]
+
+_NO_ID = bytes(16)
+_NOT_ASKED = -(1 << 31)
+# Without an authorizer everything is allowed; bit n stands for Kafka's AclOperation n.
+_CLUSTER_OPERATIONS = sum(1 << operation for operation in (5, 7, 8, 9, 10, 11, 12))
+_TOPIC_OPERATIONS = sum(1 << operation for operation in (3, 4, 5, 6, 7, 8, 10, 11))
+_GROUP, _TRANSACTION = 0, 1
+_BROKERS, _CONTROLLERS = 1, 2
+
+# Clients that are librdkafka take answers in any order: it finds the request by its correlation id.
+_LIBRDKAFKA = ("librdkafka", "confluent-kafka-", "rdkafka")
+
+
+def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
+    """The handlers of this module's APIs."""
+    cluster = _Cluster(node)
+    return (
+        (API_VERSIONS, cluster.api_versions),
+        (METADATA, cluster.metadata),
+        (FIND_COORDINATOR, cluster.find_coordinator),
+        (DESCRIBE_CLUSTER, cluster.describe_cluster),
+    )
+
+
+class _Cluster:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._api_keys = [
+            {
+                "key": api.key,
+                # Clients take their version of record batches from Produce's lowest version, so that Kafka itself
+                # says 0 here and refuses what is below 3 (KAFKA-18659).
+                "min_version": 0 if api is PRODUCE else api.versions[0],
+                "max_version": api.versions[1],
+            }
+            for api in APIS.values()
+        ]
+
+    def api_versions(self, call: Call, request: Struct) -> Struct | None:
+        if not API_VERSIONS.speaks(call.version):
+            body = {"error_code": ErrorCode.UNSUPPORTED_VERSION, "api_keys": self._api_keys}
+            call.answer_version(0, body)
+            return None
+        name, version = request["client_software_name"], request["client_software_version"]
+        call.connection.software = f"{name} {version}".strip()
+        call.connection.any_order = name.startswith(_LIBRDKAFKA) or "librdkafka" in version
+        return {"error_code": ErrorCode.NONE, "api_keys": self._api_keys}
+
+    def metadata(self, call: Call, request: Struct) -> Struct:
+        node, asked = self._node, request["topics"]
+        if asked is None or (call.version == 0 and not asked):
+            topics = [self._topic(topic) for topic in node.topics]
+        else:
+            create = request["allow_auto_topic_creation"] and node.settings.flag("auto.create.topics.enable")
+            topics = [self._asked(each["name"], each["topic_id"], create) for each in asked]
+        if request["include_topic_authorized_operations"]:
+            for topic in topics:
+                topic["topic_authorized_operations"] = _TOPIC_OPERATIONS
+        asked_cluster = request["include_cluster_authorized_operations"]
+        return {
+            "brokers": [self._broker("node_id")],
+            "cluster_id": node.cluster_id,
+            "controller_id": NODE_ID,
+            "topics": topics,
+            "cluster_authorized_operations": _CLUSTER_OPERATIONS if asked_cluster else _NOT_ASKED,
+        }
+
+    def _broker(self, id_name: str) -> Struct:
+        return {id_name: NODE_ID, "host": self._node.host, "port": self._node.port}
+
+    def _asked(self, name: str | None, topic_id: bytes, create: bool) -> Struct:
+        topics = self._node.topics
+        topic = topics.by_id(topic_id) if name is None else topics.get(name)
+        if topic is not None:
+            return self._topic(topic)
+        if name is None:
+            return {"error_code": ErrorCode.UNKNOWN_TOPIC_ID, "name": None, "topic_id": topic_id, "partitions": []}
+        error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        try:
+            check_topic_name(name)
+            if create:
+                return self._topic(topics.create(name))
+        except Refused as refused:
+            error = refused.code
+        return {"error_code": error, "name": name, "topic_id": _NO_ID, "partitions": []}
+
+    def _topic(self, topic: Topic) -> Struct:
+        return {
+            "error_code": ErrorCode.NONE,
+            "name": topic.name,
+            "topic_id": topic.id,
+            "partitions": [
+                {
+                    "error_code": ErrorCode.NONE,
+                    "index": log.partition,
+                    "leader_id": NODE_ID,
+                    "leader_epoch": 0,
+                    "replica_nodes": [NODE_ID],
+                    "isr_nodes": [NODE_ID],
+                }
+                for log in topic.partitions
+            ],
+        }
+
+    def find_coordinator(self, call: Call, request: Struct) -> Struct:
+        key_type = request["key_type"]
+        if call.version >= 4:
+            return {
+                "coordinators": [{"key": key, **self._coordinator(key_type)} for key in request["coordinator_keys"]]
+            }
+        return self._coordinator(key_type)
+
+    def _coordinator(self, key_type: int) -> Struct:
+        if key_type == _GROUP:
+            return {"error_code": ErrorCode.NONE, "error_message": None, **self._broker("node_id")}
+        nowhere = {"node_id": -1, "host": "", "port": -1}
+        if key_type == _TRANSACTION:
+            code = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            return {"error_code": code, "error_message": TRANSACTIONS_SENTENCE, **nowhere}
+        return {
+            "error_code": ErrorCode.INVALID_REQUEST,
+            "error_message": f"No coordinator of type {key_type}",
+            **nowhere,
+        }
+
+    def describe_cluster(self, _call: Call, request: Struct) -> Struct:
+        kind = request["endpoint_type"]
+        answer: Struct = {"endpoint_type": kind, "cluster_id": self._node.cluster_id, "controller_id": NODE_ID}
+        if kind != _BROKERS:
+            code = ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+            return {**answer, "error_code": code, "error_message": "This is a broker's endpoint.", "brokers": []}
+        if request["include_cluster_authorized_operations"]:
+            answer["cluster_authorized_operations"] = _CLUSTER_OPERATIONS
+        return {**answer, "error_code": ErrorCode.NONE, "brokers": [self._broker("broker_id")]}

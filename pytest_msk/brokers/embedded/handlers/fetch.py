@@ -1,0 +1,103 @@
+"""Fetch: how records go out, now or when enough of them have come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..connection import Call
+from ..errors import ErrorCode, Refused
+from ..log import PartitionLog
+from ..messages.records import FETCH
+from ..node import Node
+from ..wire import Api, Struct
+
+__all__ = ["check_epoch", "handlers"]
+
+_LEADER_EPOCH = 0
+
+
+def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
+    """The handlers of this module's APIs."""
+    return ((FETCH, _Fetch(node).fetch),)
+
+
+def check_epoch(epoch: int) -> None:
+    """Compare the leader epoch that a client knows with the only one that there is; -1 knows none.
+
+    Raises:
+        Refused: UNKNOWN_LEADER_EPOCH.
+    """
+    if epoch > _LEADER_EPOCH:
+        raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a Fetch gets at this moment."""
+
+    topics: list[Struct]
+    logs: list[PartitionLog]
+    size: int
+    failed: bool
+
+
+class _Fetch:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._max_bytes = node.settings.int("fetch.max.bytes")
+
+    def fetch(self, call: Call, request: Struct) -> Struct | None:
+        if request["session_id"] != 0:  # no session was ever opened: each answer's session id is 0
+            return {"error_code": ErrorCode.FETCH_SESSION_ID_NOT_FOUND, "topics": []}
+        found = self._find(request)
+        missing = min(request["min_bytes"], request["max_bytes"], self._max_bytes) - found.size
+        if missing <= 0 or found.failed or request["max_wait_ms"] <= 0 or not found.logs:
+            return {"topics": found.topics}
+        waiting = self._node.waiting
+        wait = waiting.add(
+            found.logs, missing, request["max_wait_ms"], lambda: call.answer({"topics": self._find(request).topics})
+        )
+        call.connection.if_dropped = lambda: waiting.cancel(wait)
+        return None
+
+    def _find(self, request: Struct) -> _Found:
+        found = _Found([], [], 0, False)
+        budget = min(request["max_bytes"], self._max_bytes)
+        for topic in request["topics"]:
+            partitions = []
+            for partition in topic["partitions"]:
+                answer = self._read(topic["name"], partition, budget - found.size, found)
+                partitions.append(answer)
+            found.topics.append({"name": topic["name"], "partitions": partitions})
+        return found
+
+    def _read(self, topic: str, partition: Struct, budget: int, found: _Found) -> Struct:
+        index = partition["index"]
+        try:
+            log = self._node.log(topic, index)
+            check_epoch(partition["current_leader_epoch"])
+            # The first batch is given however large it is: else its reader would never come past it.
+            batches, size = log.read(
+                partition["fetch_offset"], min(budget, partition["max_bytes"]), at_least_one=found.size == 0
+            )
+        except Refused as refused:
+            found.failed = True
+            return {
+                "index": index,
+                "error_code": refused.code,
+                "high_watermark": -1,
+                "last_stable_offset": -1,
+                "log_start_offset": -1,
+                "records": b"",
+            }
+        found.logs.append(log)
+        found.size += size
+        return {
+            "index": index,
+            "error_code": ErrorCode.NONE,
+            "high_watermark": log.end_offset,
+            "last_stable_offset": log.end_offset,
+            "log_start_offset": log.start_offset,
+            "records": batches,
+        }

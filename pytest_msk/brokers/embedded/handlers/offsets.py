@@ -1,0 +1,95 @@
+"""ListOffsets and OffsetForLeaderEpoch: where records are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..connection import Call
+from ..errors import ErrorCode, Refused
+from ..log import PartitionLog
+from ..messages.records import LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH
+from ..node import Node
+from ..wire import Api, Struct
+from .fetch import check_epoch
+
+__all__ = ["handlers"]
+
+_LATEST, _EARLIEST, _MAX_TIMESTAMP, _EARLIEST_LOCAL = -1, -2, -3, -4
+
+
+def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
+    """The handlers of this module's APIs."""
+    offsets = _Offsets(node)
+    return ((LIST_OFFSETS, offsets.list_offsets), (OFFSET_FOR_LEADER_EPOCH, offsets.offset_for_leader_epoch))
+
+
+class _Offsets:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def list_offsets(self, _call: Call, request: Struct) -> Struct:
+        return {
+            "topics": [
+                {
+                    "name": topic["name"],
+                    "partitions": [self._list_one(topic["name"], partition) for partition in topic["partitions"]],
+                }
+                for topic in request["topics"]
+            ]
+        }
+
+    def _list_one(self, topic: str, partition: Struct) -> Struct:
+        index = partition["index"]
+        try:
+            found = _find(self._log(topic, index, partition["current_leader_epoch"]), partition["timestamp"])
+        except Refused as refused:
+            return {"index": index, "error_code": refused.code}
+        if found is None:
+            return {"index": index, "error_code": ErrorCode.NONE}
+        offset, timestamp = found
+        return {
+            "index": index,
+            "error_code": ErrorCode.NONE,
+            "timestamp": timestamp,
+            "offset": offset,
+            "leader_epoch": 0,
+        }
+
+    def _log(self, topic: str, index: int, epoch: int) -> PartitionLog:
+        log = self._node.log(topic, index)
+        check_epoch(epoch)
+        return log
+
+    def offset_for_leader_epoch(self, _call: Call, request: Struct) -> Struct:
+        return {
+            "topics": [
+                {
+                    "name": topic["name"],
+                    "partitions": [self._epoch_end(topic["name"], partition) for partition in topic["partitions"]],
+                }
+                for topic in request["topics"]
+            ]
+        }
+
+    def _epoch_end(self, topic: str, partition: Struct) -> Struct:
+        index = partition["index"]
+        try:
+            log = self._log(topic, index, partition["current_leader_epoch"])
+        except Refused as refused:
+            return {"index": index, "error_code": refused.code}
+        if partition["leader_epoch"] != 0:
+            return {"index": index, "error_code": ErrorCode.NONE}
+        return {"index": index, "error_code": ErrorCode.NONE, "leader_epoch": 0, "end_offset": log.end_offset}
+
+
+def _find(log: PartitionLog, timestamp: int) -> tuple[int, int] | None:
+    """The offset and timestamp that a ListOffsets timestamp stands for; None if there is none."""
+    if timestamp == _LATEST:
+        return log.end_offset, -1
+    if timestamp in (_EARLIEST, _EARLIEST_LOCAL):
+        return log.start_offset, -1
+    if timestamp == _MAX_TIMESTAMP:
+        return log.find_max_timestamp()
+    if timestamp < 0:
+        raise Refused(ErrorCode.UNSUPPORTED_VERSION)
+    return log.find_timestamp(timestamp)

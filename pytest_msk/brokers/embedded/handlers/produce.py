@@ -1,0 +1,109 @@
+"""Produce and InitProducerId: how records come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..connection import Call
+from ..errors import ErrorCode, Refused
+from ..log import Appended, PartitionLog
+from ..messages.records import INIT_PRODUCER_ID, PRODUCE
+from ..node import Node
+from ..wire import Api, Struct
+
+__all__ = ["handlers"]
+
+_ZSTD_SINCE = 7
+_ATTRIBUTES_LOW_BYTE = 22
+
+
+def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
+    """The handlers of this module's APIs."""
+    produce = _Produce(node)
+    return ((PRODUCE, produce.produce), (INIT_PRODUCER_ID, produce.init_producer_id))
+
+
+class _Produce:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def produce(self, call: Call, request: Struct) -> Struct | None:
+        acks = request["acks"]
+        now_ms, latest_ms = self._node.now_ms(), self._node.latest_ms()
+        grown: list[tuple[PartitionLog, int]] = []
+        failed = False
+        topics = []
+        for topic in request["topics"]:
+            partitions = []
+            for partition in topic["partitions"]:
+                try:
+                    log, appended = self._append(call.version, acks, topic["name"], partition, now_ms, latest_ms)
+                except Refused as refused:
+                    failed = True
+                    partitions.append(_refusal(partition["index"], refused))
+                    continue
+                grown.append((log, appended.size))
+                partitions.append(
+                    {
+                        "index": partition["index"],
+                        "error_code": ErrorCode.NONE,
+                        "base_offset": appended.base_offset,
+                        "log_append_time_ms": appended.timestamp,
+                        "log_start_offset": log.start_offset,
+                    }
+                )
+            topics.append({"name": topic["name"], "partitions": partitions})
+        if acks != 0:
+            call.answer({"topics": topics})
+        elif failed:
+            call.close()  # Kafka's only way to tell a producer that wants no answer
+        else:
+            call.answer_nothing()
+        for log, size in grown:
+            self._node.waiting.grown(log, size)
+        return None
+
+    def _append(
+        self, version: int, acks: int, topic_name: str, partition: Struct, now_ms: int, latest_ms: int
+    ) -> tuple[PartitionLog, Appended]:
+        if acks not in (-1, 0, 1):
+            raise Refused(ErrorCode.INVALID_REQUIRED_ACKS)
+        topic = self._node.topic(topic_name)
+        log = self._node.log(topic_name, partition["index"])
+        records = partition["records"]
+        if not records:
+            raise Refused(
+                ErrorCode.INVALID_RECORD,
+                f"Produce requests with version {version} must have at least one record batch per partition",
+            )
+        if version < _ZSTD_SINCE and len(records) > _ATTRIBUTES_LOW_BYTE and records[_ATTRIBUTES_LOW_BYTE] & 7 == 4:
+            raise Refused(
+                ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+                f"Produce requests with version {version} are not allowed to use ZStandard compression",
+            )
+        if acks == -1 and topic.min_insync_replicas > 1:
+            raise Refused(
+                ErrorCode.NOT_ENOUGH_REPLICAS,
+                f"The size of the current ISR : 1 is insufficient to satisfy the min.isr requirement of "
+                f"{topic.min_insync_replicas} for partition {topic_name}-{partition['index']}",
+            )
+        return log, log.append(records, topic.log_config, now_ms=now_ms, latest_ms=latest_ms)
+
+    def init_producer_id(self, _call: Call, request: Struct) -> Struct:
+        if request["transactional_id"] is not None:
+            return {"error_code": ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED}
+        return {
+            "error_code": ErrorCode.NONE,
+            "producer_id": next(self._node.producer_ids),
+            "producer_epoch": 0,
+        }
+
+
+def _refusal(index: int, refused: Refused) -> Struct:
+    return {
+        "index": index,
+        "error_code": refused.code,
+        "base_offset": -1,
+        "record_errors": [{"batch_index": at, "message": text} for at, text in refused.record_errors],
+        "error_message": refused.message,
+    }

@@ -1,0 +1,60 @@
+"""What the embedded broker does not do, as data: shown in the docs, each one tested."""
+
+from __future__ import annotations
+
+from .. import Limit
+
+__all__ = ["LIMITS", "TRANSACTIONS", "TRANSACTIONS_SENTENCE"]
+
+_REAL = "a container broker (--msk-broker=container)"
+
+TRANSACTIONS = Limit(
+    name="transactions",
+    reason="a producer with a transactional.id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+    instead=_REAL,
+)
+TRANSACTIONS_SENTENCE = (
+    "The embedded broker has no transactions: run this test on a container broker (--msk-broker=container)."
+)
+COMPACTION = Limit(
+    name="compaction",
+    reason="cleanup.policy=compact is kept and wants keys, but no record is ever removed by its key",
+    instead=_REAL,
+)
+CONSUMER_PROTOCOL = Limit(
+    name="consumer protocol",
+    reason="group.protocol=consumer (KIP-848) and share groups are not spoken; the classic protocol is",
+    instead=f"group.protocol=classic, or {_REAL}",
+)
+SECURITY = Limit(
+    name="security",
+    reason="the listener is PLAINTEXT: no TLS, no SASL, no ACLs",
+    instead="an external cluster (--msk-bootstrap-servers)",
+)
+REPLICATION = Limit(
+    name="replication",
+    reason="there is one broker: no replication factor above 1, no failover, no new leader epochs",
+    instead="an external cluster (--msk-bootstrap-servers)",
+)
+SEGMENTS = Limit(
+    name="segments",
+    reason="retention deletes batch by batch when the clock moves, not segment by segment some minutes later",
+    instead=_REAL,
+)
+INTERNAL_TOPICS = Limit(
+    name="internal topics",
+    reason="committed offsets are not kept in a topic: there is no __consumer_offsets to read",
+    instead=_REAL,
+)
+QUOTAS = Limit(name="quotas", reason="clients are never throttled, and idle connections are not closed", instead=_REAL)
+
+LIMITS: tuple[Limit, ...] = (
+    TRANSACTIONS,
+    COMPACTION,
+    CONSUMER_PROTOCOL,
+    SECURITY,
+    REPLICATION,
+    SEGMENTS,
+    INTERNAL_TOPICS,
+    QUOTAS,
+)

@@ -1,0 +1,10 @@
+"""The APIs and versions that this broker speaks, by their keys."""
+
+from __future__ import annotations
+
+from ..wire import Api
+from . import admin, configs, groups, metadata, records
+
+__all__ = ["APIS", "admin", "configs", "groups", "metadata", "records"]
+
+APIS: dict[int, Api] = {api.key: api for module in (records, metadata, groups, admin, configs) for api in module.APIS}

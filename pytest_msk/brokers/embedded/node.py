@@ -1,0 +1,96 @@
+"""What timestamps may lie ahead of: clients stamp records with the machine's time, whatever the clock."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+from collections.abc import Iterator
+
+from ...clock import Clock, RealClock
+from .errors import ErrorCode, Refused
+from .groups import GroupConfig, GroupCoordinator
+from .log import PartitionLog
+from .loop import Loop
+from .settings import Settings
+from .topics import Topic, Topics
+from .waiting import Waiting
+
+__all__ = ["NODE_ID", "Node"]
+
+NODE_ID = 1
+
+
+class Node:
+    """The one node of the cluster. Its methods are called with the loop's lock held.
+
+    Args:
+        hold_heartbeats: whether the answer to a heartbeat may wait for the next rebalance.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, loop: Loop, *, hold_heartbeats: bool) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.cluster_id = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
+        self.topics = Topics(settings)
+        self.waiting = Waiting(loop)
+        self.producer_ids: Iterator[int] = itertools.count()
+        self.hold_heartbeats = hold_heartbeats
+        self.groups = GroupCoordinator(
+            loop,
+            GroupConfig(
+                min_session_timeout_ms=settings.int("group.min.session.timeout.ms"),
+                max_session_timeout_ms=settings.int("group.max.session.timeout.ms"),
+                initial_rebalance_delay_ms=settings.int("group.initial.rebalance.delay.ms"),
+                max_size=settings.int("group.max.size"),
+                offsets_retention_ms=settings.int("offsets.retention.minutes") * 60_000,
+                offset_metadata_max_bytes=settings.int("offset.metadata.max.bytes"),
+                hold_heartbeats=hold_heartbeats,
+            ),
+            wall_ms=self.now_ms,
+        )
+        self._real = RealClock()
+
+    def now_ms(self) -> int:
+        """The broker's time: the test's clock, epoch milliseconds."""
+        return self.clock.now_ms()
+
+    def latest_ms(self) -> int:
+        """The time that a record may lie ahead of: clients stamp records with the machine's, wherever the clock stands."""
+        return max(self.clock.now_ms(), self._real.now_ms())
+
+    def apply_time(self, now_ms: int) -> None:
+        """Delete what is due: records by their topic's retention, committed offsets by the broker's."""
+        self.topics.retain(now_ms)
+        self.groups.expire_offsets(now_ms)
+
+    def delete_topic(self, topic: Topic) -> None:
+        """Delete a topic with its records and every group's offsets in it."""
+        self.topics.delete(topic)
+        self.groups.forget_topic(topic.name)
+        for log in topic.partitions:
+            self.waiting.gone(log)
+
+    def topic(self, name: str) -> Topic:
+        """The topic of that name.
+
+        Raises:
+            Refused: UNKNOWN_TOPIC_OR_PARTITION.
+        """
+        topic = self.topics.get(name)
+        if topic is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return topic
+
+    def log(self, topic: str, partition: int) -> PartitionLog:
+        """A partition's log.
+
+        Raises:
+            Refused: UNKNOWN_TOPIC_OR_PARTITION.
+        """
+        log = self.topics.log(topic, partition)
+        if log is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return log
