@@ -196,6 +196,7 @@ class Consumer:
         *,
         protocol_type: str | None = None,
         protocol_name: str | None = None,
+        protocol_required: bool = False,
     ) -> Answer[SyncGroupResult]:
         answer: Answer[SyncGroupResult] = Answer()
         self.bench.coordinator.sync(
@@ -206,6 +207,7 @@ class Consumer:
                 group_instance_id=self.instance,
                 protocol_type=protocol_type,
                 protocol_name=protocol_name,
+                protocol_required=protocol_required,
                 assignments=tuple((assignments or {}).items()),
             ),
             answer,

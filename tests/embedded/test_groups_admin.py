@@ -134,11 +134,11 @@ def test_member_that_waits_is_answered_when_it_is_expired(bench: Bench) -> None:
 
 
 def test_expiring_nobody_says_who_is_there(bench: Bench) -> None:
-    with pytest.raises(BrokerError, match="There is no group 'g' whose member could expire; the groups are: none."):
+    with pytest.raises(BrokerError, match=r"There is no group 'g' whose member could expire; the groups are: none\."):
         bench.coordinator.expire_member("g", "a")
     consumer = bench.consumer()
     bench.stable(consumer)
-    with pytest.raises(BrokerError, match=f"Group 'g' has no member 'a'; its members are: {consumer.member_id}."):
+    with pytest.raises(BrokerError, match=rf"Group 'g' has no member 'a'; its members are: {consumer.member_id}\."):
         bench.coordinator.expire_member("g", "a")
 
 

@@ -1,7 +1,7 @@
 """Whatever consumers do, and whenever: what holds for every group at every moment.
 
-Two kinds of consumers meet in one group. *Live* ones behave as a client library does. *Rude* ones send any request at any
-time, fall silent, lose their connection, are started twice under one name, and are thrown out.
+Two kinds of consumers meet in one group. *Live* ones behave as a client library does. *Rude* ones send any request at
+any time, fall silent, lose their connection, are started twice under one name, and are thrown out.
 """
 
 from __future__ import annotations

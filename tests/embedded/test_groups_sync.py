@@ -71,6 +71,18 @@ def test_sync_with_another_protocol_is_refused(pair: tuple[Consumer, Consumer], 
     assert pair[1].sync(protocol_type="consumer", protocol_name="range").waits
 
 
+@pytest.mark.parametrize("given", [{}, {"protocol_type": "consumer"}, {"protocol_name": "range"}])
+def test_sync_that_must_name_its_protocol_and_does_not_is_refused(
+    pair: tuple[Consumer, Consumer], given: dict[str, str]
+) -> None:
+    answer = pair[1].sync(protocol_required=True, **given)  # type: ignore[arg-type]
+    assert answer.value.error is ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+
+
+def test_sync_that_names_its_protocol_as_it_must_is_taken(pair: tuple[Consumer, Consumer]) -> None:
+    assert pair[1].sync(protocol_required=True, protocol_type="consumer", protocol_name="range").waits
+
+
 def test_sync_while_a_rebalance_is_prepared_is_told_so(bench: Bench, pair: tuple[Consumer, Consumer]) -> None:
     leader, follower = pair
     leader.sync()

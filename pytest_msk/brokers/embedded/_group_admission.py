@@ -87,7 +87,7 @@ class Admission:
     def _join_pending(self, group: Group, request: JoinGroup, reply: Reply[JoinGroupResult]) -> None:
         if request.group_instance_id is not None:
             # Member ids are given out to dynamic members only; Kafka fails on this in the same way.
-            reply(_refusal(ErrorCode.UNKNOWN_SERVER_ERROR, request))
+            reply(JoinGroupResult(error=ErrorCode.UNKNOWN_SERVER_ERROR))
             return
         group.pending_joins.pop(request.member_id).cancel()
         self._add(group, request, request.member_id, reply)

@@ -112,8 +112,11 @@ class JoinGroupResult:
 class SyncGroup:
     """A member asks for its assignment; the leader brings everyone's.
 
-    `protocol_type` and `protocol_name` are None below version 5; `assignments` pairs member ids with assignments and
-    is empty for followers.
+    Args:
+        protocol_type: as JoinGroup answered it; None below version 5.
+        protocol_name: likewise.
+        protocol_required: whether both must be there (SyncGroup version 5 and up).
+        assignments: (member id, assignment) pairs; a follower has none.
     """
 
     group_id: str
@@ -122,6 +125,7 @@ class SyncGroup:
     group_instance_id: str | None = None
     protocol_type: str | None = None
     protocol_name: str | None = None
+    protocol_required: bool = False
     assignments: tuple[tuple[str, bytes], ...] = ()
 
 

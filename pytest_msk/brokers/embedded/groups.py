@@ -85,6 +85,9 @@ class GroupCoordinator:
 
     def sync(self, request: SyncGroup, reply: Reply[SyncGroupResult]) -> None:
         """SyncGroup: answered when the leader's assignments are there."""
+        if request.protocol_required and (request.protocol_type is None or request.protocol_name is None):
+            reply(SyncGroupResult(error=ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
+            return
         group, error = self._member_of(
             request.group_id, request.member_id, request.group_instance_id, request.generation_id
         )
