@@ -176,9 +176,9 @@ def delivery_anomalies(
         start = starts.get(partition, origins.get(partition, 0))
         for run in runs:
             for gap in resolved[partition].missing(range(max(run.start, start), run.stop)):
-                batch, reason = _why_lost(partition, gap, failures, assigned=partition in starts)
-                text = f"{_place(topic, partition, gap)} {reason}"
-                yield _anomaly("lost-record", topic, partition, gap, batch, text)
+                for lost, batch, reason in _why_lost(partition, gap, failures, assigned=partition in starts):
+                    text = f"{_place(topic, partition, lost)} {reason}"
+                    yield _anomaly("lost-record", topic, partition, lost, batch, text)
 
 
 def _resolve(resolved: dict[int, Ranges], records: Offsets) -> None:
@@ -195,19 +195,22 @@ def _in_log(gaps: list[range], runs: tuple[range, ...]) -> Iterator[range]:
 
 def _why_lost(
     partition: int, gap: range, failures: Mapping[int, tuple[Attempt, Offsets]], *, assigned: bool
-) -> tuple[int | None, str]:
-    if not assigned:
-        return (
-            None,
-            "were not read: the mapping never had this partition. Was it drained, or has its group other members?",
-        )
+) -> Iterator[tuple[range, int | None, str]]:
+    """Lost records, each part with the batch that failed with it, if any, and the reason."""
+    failed = Ranges()
     for batch, (attempt, records) in failures.items():
-        if Ranges(records.get(partition, ())).overlap(gap):
-            return (
-                batch,
-                f"failed in batch {batch}, attempt {attempt.attempt}, with {attempt.error}, and did not succeed.",
-            )
-    return None, "were not delivered. Was the mapping drained after they were produced?"
+        for part in Ranges(records.get(partition, ())).overlap(gap):
+            failed.add(part)
+            reason = f"in batch {batch} failed: {attempt.attempt} attempts, the last one with {attempt.error}."
+            yield part, batch, reason
+    for part in failed.missing(gap):
+        if not assigned:
+            reason = "never reached the mapping, which had no such partition. Was it drained, or has its group others?"
+        elif len(failed):
+            reason = "stood behind a batch that failed and were not delivered."
+        else:
+            reason = "were not delivered. Was the mapping drained after they were produced?"
+        yield part, None, reason
 
 
 def _begun_anew(event: Revoked | StateChanged | PositionReset, known: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,9 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize("project", PROJECTS)
-def test_example_works_alone(project):
-    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", ".", "-p", "no:cacheprovider", "-W", "error"]
-    result = subprocess.run(command, cwd=EXAMPLES / project, capture_output=True, text=True, check=False)
+def test_example_works_alone(project, tmp_path):
+    copy = shutil.copytree(EXAMPLES / project, tmp_path / project)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error"]
+    result = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert " passed" in result.stdout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from ..errors import MskError
 from ..events import MAX_PAYLOAD, Envelope, partition_key
@@ -44,14 +46,23 @@ class Batcher:
         envelope: the rest of the event, which counts against the limit too.
         batch_size: records of a batch at most.
         max_payload: bytes of an event at most.
+        numbers: the batches' numbers, shared by all batchers of a mapping.
     """
 
-    def __init__(self, topic: str, envelope: Envelope, batch_size: int, max_payload: int = MAX_PAYLOAD) -> None:
+    def __init__(
+        self,
+        topic: str,
+        envelope: Envelope,
+        batch_size: int,
+        *,
+        max_payload: int = MAX_PAYLOAD,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self._topic = topic
         self._envelope = envelope
         self._batch_size = batch_size
         self._max_payload = max_payload
-        self._number = 0
+        self._numbers = count(1) if numbers is None else numbers
         self.clear()
 
     def clear(self) -> None:
@@ -104,9 +115,8 @@ class Batcher:
     def close(self, now_ms: int) -> Batch:
         """The batch of the records that were added; a new one is open afterwards."""
         reason: CloseReason = "payload" if self._full else "size" if self.count == self._batch_size else "window"
-        self._number += 1
         batch = Batch(
-            number=self._number,
+            number=next(self._numbers),
             reason=reason,
             count=self.count,
             records={partition: offset_runs(offsets) for partition, offsets in self._offsets.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ class EventSourceMapping:
         self.journal = Journal()
         self.timeout = timeout
         self.origins = self._origins()
+        self._numbers = count(1)
         self._pipeline: Pipeline | None = None
         self._background: Background | None = None
         self._stepping = self._closed = False
@@ -300,6 +302,7 @@ class EventSourceMapping:
                 function=self.function,
                 group=self.consumer_group_id,
                 origins=self.origins,
+                numbers=self._numbers,
                 journal=self.journal,
                 clock=self.clock,
                 timeout=self.timeout,

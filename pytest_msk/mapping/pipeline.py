@@ -6,7 +6,7 @@ only time is missing. A stepped mapping calls it from the test, a background one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..brokers import Broker
 from ..clock import Clock
@@ -48,6 +48,7 @@ class Pipeline:
         function: what is invoked.
         group: the consumer group's id.
         origins: where partitions without a committed offset begin.
+        numbers: the batches' numbers.
         journal: gets every event.
         clock: tells the time.
         timeout: seconds of real time that the broker may take.
@@ -61,6 +62,7 @@ class Pipeline:
         function: LambdaFunction,
         group: str,
         origins: Mapping[int, int],
+        numbers: Iterator[int],
         journal: Journal,
         clock: Clock,
         timeout: float,
@@ -71,7 +73,7 @@ class Pipeline:
         self._clock = clock
         self._poller = Poller(broker, config, group, origins, self, timeout)
         envelope = Envelope(bootstrap_servers=broker.bootstrap_servers, event_source_arn=config.event_source_arn)
-        self._batcher = Batcher(config.topic, envelope, config.batch_size)
+        self._batcher = Batcher(config.topic, envelope, config.batch_size, numbers=numbers)
         self._window = Window(config.window_ms, clock.now_ms())
         self._encoders: dict[int, RecordEncoder] = {}
         #: Per partition the next offset behind everything that was read and not committed yet.
@@ -123,7 +125,7 @@ class Pipeline:
             What was done, or `None` when nothing is due.
         """
         if self._delivery is not None:
-            if self._delivery.attempts:
+            if self.last_error is not None:
                 self._poller.serve()
             if self._delivery is not None:
                 return self._deliver(self._delivery)

@@ -119,11 +119,13 @@ class Poller:
             self._receive(_TICK)
 
     def serve(self) -> None:
-        """Take part in the group's life, rebalances included, without reading further."""
-        if not self._paused and self._queues:
+        """Take part in the group's life, rebalances included, while a batch keeps the pipeline busy."""
+        # The client gives no events without records. Records that come along wait here, up to a limit; a pause would
+        # do for that alone, but a resumed client takes up to a second to read again.
+        if not self._paused and sum(map(len, self._queues.values())) >= _CHUNK:
             self._consumer.pause(self._own())
             self._paused = True
-        self._receive(0)
+        self._receive(0, limit=1)
 
     def _subscribe(self) -> None:
         self._consumer.subscribe(
@@ -244,9 +246,9 @@ class Poller:
             room -= 1
         return True
 
-    def _receive(self, timeout: float) -> None:
+    def _receive(self, timeout: float, limit: int = _CHUNK) -> None:
         """Let the client do its work and queue what it has fetched; waits at most `timeout` seconds for the first."""
-        found = self._consumer.consume(_CHUNK, 0) or (self._consumer.consume(1, timeout) if timeout else [])
+        found = self._consumer.consume(limit, 0) or (self._consumer.consume(1, timeout) if timeout else [])
         for message in cast("list[Fetched]", found):
             error = message.error()
             if error is None:

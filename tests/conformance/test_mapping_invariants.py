@@ -1,4 +1,4 @@
-"""For any sequence of produce, fail, advance, step, restart and drain: the invariants hold, and a run can be repeated."""
+"""For any sequence of produce, fail, advance, step, restart and drain: the invariants hold, and a run repeats."""
 
 from __future__ import annotations
 
