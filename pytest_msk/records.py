@@ -127,6 +127,8 @@ class Record:
         Raises:
             NotAnEventRecord: a member is missing or not of its type; the text names it.
         """
+        if not isinstance(record, Mapping):
+            raise NotAnEventRecord(f"A record of an event is an object (spec 1.2), not {record!r}.")
         return cls(
             topic=_member(record, "topic", str),
             partition=_member(record, "partition", int),
@@ -179,6 +181,6 @@ def _headers(record: Mapping[str, object]) -> Iterator[Header]:
 
 
 def _unsigned(name: str, value: object) -> bytes:
-    if isinstance(value, list) and all(isinstance(n, int) and -128 <= n <= 127 for n in value):
+    if isinstance(value, list) and all(type(n) is int and -128 <= n <= 127 for n in value):
         return bytes(n & 0xFF for n in value)
     raise NotAnEventRecord(f"Header {name!r} is a list of signed bytes, -128 to 127 (spec 1.3), not {value!r}.")
