@@ -28,6 +28,9 @@ Function: TypeAlias = "Handler | LambdaFunction"
 #: The longest timeout of a function that a Kafka event source mapping may call, seconds (spec 3.5).
 MAX_TIMEOUT = 840
 
+#: Ordinary exceptions by which `pytest.exit` and a debugger that is quit end the run; by name, to import neither.
+_ENDS_THE_RUN = {("_pytest.outcomes", "Exit"), ("bdb", "BdbQuit")}
+
 _REGION, _ACCOUNT = "us-east-1", "123456789012"
 
 
@@ -111,6 +114,7 @@ class LambdaFunction:
             raise TypeError(f"A function is a handler called with (event, context), not {handler!r}.")
         if inspect.iscoroutinefunction(handler):
             raise TypeError(f"{handler!r} is async, which Lambda's Python runtime never awaits: give a plain function.")
+        _refuse_signature(handler)
         if not 0 < timeout <= MAX_TIMEOUT:
             raise ValueError(f"timeout={timeout!r}: seconds, more than 0 and at most {MAX_TIMEOUT} (spec 3.5).")
         self.handler = handler
@@ -131,7 +135,8 @@ class LambdaFunction:
         """Call the handler with a fresh event decoded from `payload`, and judge the call (spec 1.7).
 
         An exception, a result that the runtime cannot serialize, `sys.exit()` and a timeout are function errors.
-        `KeyboardInterrupt` and pytest's own outcomes (`pytest.fail`, `pytest.skip`) pass through: they end the test.
+        `KeyboardInterrupt`, pytest's own outcomes (`pytest.fail`, `pytest.skip`, `pytest.exit`) and quitting a debugger
+        pass through: they end the test.
 
         Args:
             payload: the event as JSON.
@@ -142,7 +147,9 @@ class LambdaFunction:
         error, result = None, None
         try:
             result = self.handler(orjson.loads(payload), self._context(request_id, deadline, clock))
-        except Exception as raised:  # noqa: BLE001 - whatever a handler raises is its function's error
+        except Exception as raised:  # whatever a handler raises is its function's error
+            if (type(raised).__module__, type(raised).__name__) in _ENDS_THE_RUN:
+                raise
             error = FunctionError(type=type(raised).__name__, message=str(raised), exception=raised)
         except SystemExit as raised:
             error = FunctionError(
@@ -166,6 +173,17 @@ class LambdaFunction:
             _deadline_ms=deadline,
             _clock=clock,
         )
+
+
+def _refuse_signature(handler: Handler) -> None:
+    try:
+        signature = inspect.signature(handler)
+    except ValueError:
+        return  # a builtin that does not tell: its first call will
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise TypeError(f"A handler is called with (event, context), but {handler!r} takes {signature}.") from error
 
 
 def _name(handler: Handler) -> str:
