@@ -144,6 +144,17 @@ def test_held_heartbeats_of_a_connection_are_answered_when_it_sends_something_el
     assert other.waits
 
 
+def test_member_that_changed_its_connection_is_not_answered_on_the_old_one(bench: Bench) -> None:
+    consumer = bench.consumer(connection=1)
+    bench.stable(consumer)
+    consumer.heartbeat(hold=True)
+    consumer.connection = 2
+    held = consumer.heartbeat(hold=True)
+    bench.coordinator.release_heartbeats(1)
+    bench.coordinator.disconnected(1)
+    assert held.waits
+
+
 @pytest.mark.parametrize("request_name", ["join", "sync", "leave"])
 def test_own_request_answers_the_held_heartbeat_as_success(bench: Bench, request_name: str) -> None:
     consumer = bench.consumer()
@@ -186,6 +197,10 @@ def test_close_leaves_no_timer(bench: Bench) -> None:
     bench.stable(consumer, bench.consumer())
     bench.consumer().ask()
     bench.consumer(group="other").join()
+    bench.advance(DELAY_MS)
+    assert bench.state("other") == "CompletingRebalance"
+    bench.consumer(group="third").join()
+    assert bench.state("third") == "PreparingRebalance"
     held = consumer.heartbeat(hold=True)
     bench.coordinator.close()
     assert bench.scheduler.pending == 0

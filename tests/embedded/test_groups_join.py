@@ -105,6 +105,25 @@ def test_initial_delay_is_not_extended_beyond_the_rebalance_timeout(bench: Bench
     assert first.value.error is ErrorCode.NONE
 
 
+def test_initial_delay_is_not_extended_at_all_when_it_is_longer_than_the_rebalance_timeout(bench: Bench) -> None:
+    first = bench.consumer(rebalance_ms=DELAY_MS - 1).join()
+    bench.consumer(rebalance_ms=DELAY_MS - 1).join()
+    bench.advance(DELAY_MS)
+    assert first.value.error is ErrorCode.NONE
+
+
+def test_every_initial_rebalance_begins_with_a_delay_of_its_own(bench: Bench) -> None:
+    first = bench.consumer(instance="a")
+    first.join()
+    bench.consumer(instance="b").join()
+    bench.coordinator.expire_member("g", "b")
+    bench.coordinator.expire_member("g", "a")
+    assert bench.state() == "Empty"
+    joined = bench.consumer().join()
+    bench.advance(DELAY_MS)
+    assert joined.value.error is ErrorCode.NONE
+
+
 def test_no_initial_delay_answers_at_the_next_turn() -> None:
     bench = Bench(initial_rebalance_delay_ms=0)
     answer = bench.consumer().join()
@@ -337,3 +356,35 @@ def test_leader_that_does_not_join_again_is_replaced(bench: Bench) -> None:
     rejoined = follower.join()
     bench.advance(REBALANCE_MS)
     assert rejoined.value.leader == follower.member_id
+
+
+def test_member_that_joins_again_may_change_its_timeouts(bench: Bench) -> None:
+    consumer = bench.consumer()
+    bench.stable(consumer)
+    consumer.session_ms, consumer.rebalance_ms = 2 * SESSION_MS, 2 * REBALANCE_MS
+    consumer.accept(consumer.join().value)
+    (member,) = bench.coordinator.describe("g").members
+    assert (member.session_timeout_ms, member.rebalance_timeout_ms) == (2 * SESSION_MS, 2 * REBALANCE_MS)
+    bench.advance(2 * SESSION_MS - 1)
+    assert consumer.heartbeat().value.error is ErrorCode.NONE
+
+
+def test_member_that_joined_and_falls_silent_expires_after_its_session_timeout(bench: Bench) -> None:
+    joined = bench.consumer().join()
+    bench.advance(DELAY_MS)
+    assert joined.value.error is ErrorCode.NONE
+    bench.advance(SESSION_MS - 1)
+    assert bench.state() == "CompletingRebalance"
+    bench.advance(1)
+    assert bench.state() == "Empty"
+
+
+def test_rebalance_goes_on_when_one_of_two_that_it_waits_for_expires(bench: Bench) -> None:
+    first, silent, slow = bench.consumer(), bench.consumer(), bench.consumer(session_ms=600_000)
+    bench.stable(first, silent, slow)
+    rejoined = first.join()
+    bench.advance(SESSION_MS)
+    assert len(bench.coordinator.describe("g").members) == 2
+    assert rejoined.waits
+    slow.join()
+    assert rejoined.value.generation_id == 2

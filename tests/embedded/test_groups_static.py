@@ -27,7 +27,10 @@ def test_restarted_follower_gets_its_assignment_back_without_a_rebalance(bench: 
     again.accept(again.join().value)
     assert again.generation == 1
     assert again.member_id != follower.member_id
-    assert bench.state() == "Stable"
+    assert not again.leads
+    group = bench.coordinator.describe("g")
+    assert (group.state.value, group.leader) == ("Stable", leader.member_id)
+    assert [member.member_id for member in group.members] == [leader.member_id, again.member_id]
     assert again.sync().value.assignment == follower.member_id.encode()
     assert leader.heartbeat().value.error is ErrorCode.NONE
 
@@ -59,6 +62,18 @@ def test_restarted_leader_still_leads_the_next_rebalance(bench: Bench) -> None:
     again.accept(again.join().value)
     assert again.join().waits
     assert bench.state() == "PreparingRebalance"
+
+
+def test_restarted_leader_leads_whoever_else_goes(bench: Bench) -> None:
+    leader, second, third = bench.consumer(instance="a"), bench.consumer(), bench.consumer()
+    bench.stable(leader, second, third)
+    again = restarted(leader)
+    again.accept(again.join().value)
+    third.leave()
+    assert bench.coordinator.describe("g").leader == again.member_id
+    second.leave()
+    again.leave()
+    assert bench.coordinator.describe("g").leader == ""
 
 
 def test_former_incarnation_is_fenced(bench: Bench) -> None:
@@ -139,6 +154,30 @@ def test_rebalance_that_only_absent_static_members_are_left_in_goes_on_until_the
     bench.advance(200_000)
     assert bench.state() == "Empty"
     assert bench.scheduler.pending == 0
+
+
+def test_newcomer_waits_for_absent_static_members_no_longer_than_the_rebalance_timeout(bench: Bench) -> None:
+    static, dynamic = bench.consumer(instance="a", session_ms=600_000), bench.consumer()
+    bench.stable(static, dynamic)
+    dynamic.leave()
+    bench.advance(REBALANCE_MS)
+    joined = bench.consumer().join()
+    bench.advance(REBALANCE_MS - 1)
+    assert joined.waits
+    bench.advance(1)
+    assert joined.value.generation_id == 2
+    assert len(joined.value.members) == 2
+
+
+def test_member_that_was_restarted_while_it_waited_for_its_first_generation_goes_on_waiting(bench: Bench) -> None:
+    slow, consumer = bench.consumer(session_ms=600_000), bench.consumer(instance="a")
+    bench.stable(slow)
+    consumer.join()
+    rejoined = restarted(consumer).join()
+    bench.advance(REBALANCE_MS - 1)
+    assert rejoined.waits
+    bench.advance(1)
+    assert rejoined.value.generation_id == 2
 
 
 def test_static_member_whose_session_ends_is_removed(bench: Bench) -> None:

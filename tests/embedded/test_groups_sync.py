@@ -149,9 +149,53 @@ def test_member_that_waits_for_the_leader_needs_no_heartbeat(bench: Bench) -> No
     leader.sync({follower.member_id: b"right"})
     assert waiting.value.assignment == b"right"
     bench.advance(SESSION_MS - 1)
-    assert follower.heartbeat().value.error is ErrorCode.NONE
-    bench.advance(SESSION_MS)
-    assert follower.heartbeat().value.error is ErrorCode.UNKNOWN_MEMBER_ID
+    assert len(bench.coordinator.describe("g").members) == 2
+    bench.advance(1)
+    assert len(bench.coordinator.describe("g").members) == 1
+
+
+def test_member_whose_wait_for_the_leader_ends_in_a_rebalance_has_a_session_again(bench: Bench) -> None:
+    leader, follower = bench.consumer(session_ms=600_000), bench.consumer()
+    joins = [leader.join(), follower.join()]
+    bench.advance(2 * DELAY_MS)
+    leader.accept(joins[0].value)
+    follower.accept(joins[1].value)
+    waiting = follower.sync()
+    bench.advance(2 * SESSION_MS)
+    leader.protocols = (("range", b""),)
+    leader.join()
+    assert waiting.value.error is ErrorCode.REBALANCE_IN_PROGRESS
+    bench.advance(SESSION_MS - 1)
+    assert len(bench.coordinator.describe("g").members) == 2
+    bench.advance(1)
+    assert len(bench.coordinator.describe("g").members) == 1
+
+
+def test_next_generation_has_the_whole_rebalance_timeout_to_sync(bench: Bench, pair: tuple[Consumer, Consumer]) -> None:
+    leader, follower = pair
+    bench.advance(REBALANCE_MS - 1)
+    leader.protocols = (("range", b""),)
+    leader.join()
+    follower.join()
+    bench.advance(REBALANCE_MS - 1)
+    assert bench.state() == "CompletingRebalance"
+    bench.advance(1)
+    assert bench.state() == "Empty"
+
+
+def test_assignments_are_shown_until_a_generation_ends_without_any(bench: Bench) -> None:
+    consumer = bench.consumer()
+    bench.stable(consumer)
+    share = consumer.member_id.encode()
+    newcomer = bench.consumer()
+    newcomer.join()
+    assert [member.assignment for member in bench.coordinator.describe("g").members] == [share, b""]
+    consumer.join()
+    assert bench.state() == "CompletingRebalance"
+    assert [member.assignment for member in bench.coordinator.describe("g").members] == [share, b""]
+    bench.consumer().join()
+    assert bench.state() == "PreparingRebalance"
+    assert {member.assignment for member in bench.coordinator.describe("g").members} == {b""}
 
 
 def test_new_generation_takes_back_the_assignments_that_were_not_given(

@@ -95,8 +95,7 @@ class Group:
 
     def add(self, member: Member, protocol_type: str) -> None:
         """Add a member; the first one says what type of group this is, and leads."""
-        if not self.members:
-            self.protocol_type = protocol_type
+        self.protocol_type = protocol_type
         if self.leader is None:
             self.leader = member.member_id
         self.members[member.member_id] = member
@@ -106,7 +105,6 @@ class Group:
     def remove(self, member: Member) -> None:
         """Remove a member; when it led, the eldest of the others leads."""
         del self.members[member.member_id]
-        self.pending_syncs.discard(member.member_id)
         if member.group_instance_id is not None:
             del self.static_members[member.group_instance_id]
         if self.leader == member.member_id:

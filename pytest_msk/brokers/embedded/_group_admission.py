@@ -104,8 +104,7 @@ class Admission:
             is_new=True,
             joining=reply,
         )
-        if group.in_initial_rebalance:
-            group.new_member_added = True
+        group.new_member_added = True
         group.add(member, request.protocol_type)
         self._rebalance.keep_alive(group, member, _NEW_MEMBER_JOIN_TIMEOUT_MS)
         self._rebalance.prepare_or_complete(group)

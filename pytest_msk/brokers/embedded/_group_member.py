@@ -69,7 +69,6 @@ class Member:
         """Cancel the timer that would expire it."""
         if self.session is not None:
             self.session.cancel()
-            self.session = None
 
     def as_joined(self, protocol: str | None) -> JoinedMember:
         """It as the leader sees it."""

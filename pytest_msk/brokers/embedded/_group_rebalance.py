@@ -13,7 +13,7 @@ from ._group_config import GroupConfig
 from ._group_member import Member
 from ._group_messages import GroupState, JoinGroupResult, SyncGroupResult
 from ._held_heartbeats import HeldHeartbeats
-from ._scheduler import Scheduler
+from ._scheduler import Scheduler, Timer
 from .errors import ErrorCode
 
 __all__ = ["Rebalance"]
@@ -44,7 +44,6 @@ class Rebalance:
         member.session = self._scheduler.call_later(delay_ms, lambda: self._session_over(group, member))
 
     def _session_over(self, group: Group, member: Member) -> None:
-        member.session = None
         # A member that is excused gets a new session when the wait is over.
         if not member.excused:
             self.expire(group, member)
@@ -101,8 +100,7 @@ class Rebalance:
                 member.assignment = b""
                 if member.answer_sync(SyncGroupResult(error=ErrorCode.REBALANCE_IN_PROGRESS)):
                     self.keep_alive(group, member)
-        self._stop_sync_timer(group)
-        group.pending_syncs.clear()
+        _stop(group.sync_timer)
         group.become(GroupState.PREPARING_REBALANCE, self._wall_ms())
         for member in group.members.values():
             self._held.answer(member, ErrorCode.REBALANCE_IN_PROGRESS)
@@ -131,7 +129,7 @@ class Rebalance:
 
     def complete(self, group: Group) -> None:
         """End the join phase: dynamic members that did not join are out, the others are the next generation."""
-        self._stop_join_timer(group)
+        _stop(group.join_timer)
         for member in tuple(group.members.values()):
             if member.joining is None and member.group_instance_id is None:
                 self.remove(group, member)
@@ -155,7 +153,7 @@ class Rebalance:
         """A member's SyncGroup came; after the last one nobody is waited for."""
         group.pending_syncs.discard(member.member_id)
         if not group.pending_syncs:
-            self._stop_sync_timer(group)
+            _stop(group.sync_timer)
 
     def assign(self, group: Group, assignments: Mapping[str, bytes]) -> None:
         """The leader's assignments came: the group is stable; a member that it left out gets an empty one."""
@@ -166,7 +164,6 @@ class Rebalance:
                 self.keep_alive(group, member)
 
     def _sync_timed_out(self, group: Group) -> None:
-        group.sync_timer = None
         for member_id in tuple(group.pending_syncs):
             self.remove(group, group.members[member_id])
         self.prepare(group)
@@ -175,21 +172,14 @@ class Rebalance:
 
     def stop(self, group: Group) -> None:
         """Cancel all timers of a group."""
-        self._stop_join_timer(group)
-        self._stop_sync_timer(group)
+        _stop(group.join_timer)
+        _stop(group.sync_timer)
         for timer in group.pending_joins.values():
             timer.cancel()
         for member in group.members.values():
             member.stop_session()
 
-    @staticmethod
-    def _stop_join_timer(group: Group) -> None:
-        if group.join_timer is not None:
-            group.join_timer.cancel()
-            group.join_timer = None
 
-    @staticmethod
-    def _stop_sync_timer(group: Group) -> None:
-        if group.sync_timer is not None:
-            group.sync_timer.cancel()
-            group.sync_timer = None
+def _stop(timer: Timer | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -33,7 +33,6 @@ class HeldHeartbeats:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._by_member: dict[Member, _Held] = {}
-        self._by_connection: dict[int, dict[Member, None]] = {}
 
     def hold(
         self, member: Member, connection_id: int, reply: Reply[HeartbeatResult], keep_alive: Callable[[], None]
@@ -46,38 +45,33 @@ class HeldHeartbeats:
         delay_ms = min(_LONGEST_MS, member.session_timeout_ms // 3)
         timer = self._scheduler.call_later(delay_ms, lambda: self.answer(member))
         self._by_member[member] = _Held(connection_id=connection_id, reply=reply, keep_alive=keep_alive, timer=timer)
-        self._by_connection.setdefault(connection_id, {})[member] = None
 
     def answer(self, member: Member, error: ErrorCode = ErrorCode.NONE) -> None:
         """Answer a member's waiting heartbeat, if there is one."""
-        held = self._take(member)
-        if held is not None:
+        if member in self._by_member:
+            held = self._take(member)
             held.keep_alive()
             held.reply(HeartbeatResult(error=error))
 
     def answer_connection(self, connection_id: int) -> None:
         """Answer all that wait on a connection, as success."""
-        for member in tuple(self._by_connection.get(connection_id, ())):
+        for member in self._on_connection(connection_id):
             self.answer(member)
 
     def forget_connection(self, connection_id: int) -> None:
         """Answer all that wait on a dead connection: nobody hears it, and it keeps nobody alive."""
-        for member in tuple(self._by_connection.get(connection_id, ())):
-            held = self._take(member)
-            if held is not None:
-                held.reply(HeartbeatResult())
+        for member in self._on_connection(connection_id):
+            self._take(member).reply(HeartbeatResult())
 
     def close(self) -> None:
         """Forget all that wait, unanswered."""
         for member in tuple(self._by_member):
             self._take(member)
 
-    def _take(self, member: Member) -> _Held | None:
-        held = self._by_member.pop(member, None)
-        if held is not None:
-            held.timer.cancel()
-            on_connection = self._by_connection[held.connection_id]
-            del on_connection[member]
-            if not on_connection:
-                del self._by_connection[held.connection_id]
+    def _on_connection(self, connection_id: int) -> list[Member]:
+        return [member for member, held in self._by_member.items() if held.connection_id == connection_id]
+
+    def _take(self, member: Member) -> _Held:
+        held = self._by_member.pop(member)
+        held.timer.cancel()
         return held
