@@ -270,7 +270,7 @@ class ClusterBroker(ABC):
         deadline = Deadline(self._timeout)
         cuts = [TopicPartition(name, partition, offset) for partition, offset in before.items()]
         if cuts:
-            self._ask_all(asked, deadline, lambda a, t: a.delete_records(cuts, request_timeout=t))
+            self._ask_leaders(asked, deadline, lambda a, t: a.delete_records(cuts, request_timeout=t))
 
     # --- groups
 
@@ -301,6 +301,16 @@ class ClusterBroker(ABC):
                 return {}
             raise
         return {at.partition: at.offset for at in found.topic_partitions if at.topic == topic and at.offset >= 0}
+
+    def rebalancing(self, group: str) -> bool:
+        """Whether a group is between two generations: its members are joining, or wait for their partitions."""
+        from confluent_kafka import ConsumerGroupState
+
+        asked = f"Asking for the state of group {group!r}"
+        found = self._ask(
+            asked, Deadline(self._timeout), lambda a, t: a.describe_consumer_groups([group], request_timeout=t)[group]
+        )
+        return found.state in (ConsumerGroupState.PREPARING_REBALANCING, ConsumerGroupState.COMPLETING_REBALANCING)
 
     def delete_group(self, group: str) -> None:
         """Delete a group and its offsets; one that is not there is no error.
@@ -399,26 +409,30 @@ class ClusterBroker(ABC):
         self, asked: str, name: str, partitions: Iterable[int], when: int, deadline: Deadline | None = None
     ) -> dict[int, int]:
         """Per partition the offset at a time (epoch ms, or one of the protocol's names for the log's ends)."""
-        from confluent_kafka import KafkaError, TopicPartition
+        from confluent_kafka import TopicPartition
         from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
         spec = OffsetSpec.for_timestamp(when)  # it takes the names, too
         wanted = {TopicPartition(name, partition): spec for partition in partitions}
-        ask = partial(
-            self._ask_all,
-            asked,
-            deadline or Deadline(self._timeout),
-            lambda a, t: a.list_offsets(wanted, request_timeout=t),
+        found = self._ask_leaders(
+            asked, deadline or Deadline(self._timeout), lambda a, t: a.list_offsets(wanted, request_timeout=t)
         )
-        try:
-            found = ask()
-        except Refused as refused:
-            if refused.error.code() != KafkaError._UNKNOWN_PARTITION:
-                raise
-            # The client remembers how many partitions a topic had: make it look again.
-            self._call(asked, lambda admin: admin.list_topics(timeout=self._timeout))
-            found = ask()
         return {at.partition: info.offset for at, info in found.items()}
+
+    def _ask_leaders(
+        self, asked: str, deadline: Deadline, question: Callable[[AdminClient, float], Mapping[Any, Future[T]]]
+    ) -> dict[Any, T]:
+        """Put a question that goes to the leaders of partitions."""
+        from confluent_kafka import KafkaError
+
+        try:
+            return self._ask_all(asked, deadline, question)
+        except Refused as refused:
+            if refused.error.code() not in (KafkaError._UNKNOWN_PARTITION, KafkaError._NOENT):
+                raise
+        # The client remembers a topic as it once was, without its newest partitions or leaders: make it look again.
+        self._call(asked, lambda admin: admin.list_topics(timeout=_request(deadline)))
+        return self._ask_all(asked, deadline, question)
 
     def _wait_until_usable(self, asked: str, name: str, partitions: Iterable[int], deadline: Deadline) -> None:
         """Return when the leader of every partition answers: until then a fresh client meets errors and backs off."""
@@ -431,6 +445,7 @@ class ClusterBroker(ABC):
             KafkaError.REPLICA_NOT_AVAILABLE,
             KafkaError._UNKNOWN_PARTITION,
             KafkaError._UNKNOWN_TOPIC,
+            KafkaError._NOENT,
         }
         look = partial(self._offsets_at, asked, name, partitions, _LATEST, deadline)
         while (refused := self._refusal(look)) is not None:
