@@ -117,14 +117,23 @@ def msk_clock(request: pytest.FixtureRequest) -> VirtualClock:
     from .clock import VirtualClock, epoch_ms
 
     start: datetime | str | float | None = _marked(request.node, "clock")  # type: ignore[assignment]
-    return VirtualClock(None if start is None else epoch_ms(start))
+    try:
+        return VirtualClock(None if start is None else epoch_ms(start))
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"{request.node.nodeid}: marker msk(clock={start!r}): {error}") from error
 
 
 @pytest.fixture
 def _msk_sandbox(request: pytest.FixtureRequest, msk_broker: Broker, msk_clock: VirtualClock) -> Iterator[Sandbox]:
     from .sandbox import Sandbox
 
-    sandbox = Sandbox(msk_broker, msk_clock, request.node.name, options.TIMEOUT.value(request.config))
+    sandbox = Sandbox(
+        msk_broker,
+        msk_clock,
+        request.node.name,
+        options.TIMEOUT.value(request.config),
+        parallel=hasattr(request.config, "workerinput"),
+    )
     yield sandbox
     sandbox.close()
 

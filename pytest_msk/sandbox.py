@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .brokers import Broker
 from .clock import VirtualClock
+from .errors import MskError
 from .functions import Function
 from .mapping import EventSourceMapping, EventSourceMappingError, MappingParameters
 from .topics import Topic, legal_name
@@ -27,13 +28,17 @@ class Sandbox:
         clock: the test's clock.
         name: what made-up topic names begin with.
         timeout: seconds of real time that the broker may take to answer.
+        parallel: whether other processes run tests at the same time.
     """
 
-    def __init__(self, broker: Broker, clock: VirtualClock, name: str, timeout: float) -> None:
+    def __init__(
+        self, broker: Broker, clock: VirtualClock, name: str, timeout: float, *, parallel: bool = False
+    ) -> None:
         self._broker = broker
         self._clock = clock
         self._name = legal_name(name)
         self._timeout = timeout
+        self._parallel = parallel
         self._topics: list[Topic] = []
         self._mappings: list[EventSourceMapping] = []
         self._groups_before = broker.groups()
@@ -50,7 +55,13 @@ class Sandbox:
         Raises:
             TopicExists: there is a topic of that name; it is not touched.
             BrokerError: the broker refused it.
+            MskError: the name was given, and other processes use the same cluster.
         """
+        if name is not None and self._parallel and self._broker.kind == "external":
+            raise MskError(
+                f"The topic name {name!r} was given, but several workers run tests on the same external cluster and "
+                "would meet on it: run with -n 0, or let msk_topic() make the name up."
+            )
         if name is None:
             name = f"{self._name}-{uuid.uuid4().hex[:8]}"
         self._broker.create_topic(name, partitions=partitions, config=config)

@@ -108,6 +108,9 @@ class Broker(Protocol):
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """A group's committed offsets in a topic, per partition; a partition without one is left out."""
 
+    def rebalancing(self, group: str) -> bool:
+        """Whether a group is between two generations: its members are joining, or wait for their partitions."""
+
     def delete_group(self, group: str) -> None:
         """Delete a group and its offsets; one that is not there is no error."""
 

@@ -162,6 +162,8 @@ class Pipeline:
             events.append(self._write(Filtered(time_ms=now, records=self._read_past(self._filtered))))
             if not self._batcher.count:
                 self._commit()
+        if not events and wait is None and self._poller.settle():
+            return self._poll(wait)
         return events[0] if events else None
 
     def _sort(self, messages: list[Fetched]) -> bool:

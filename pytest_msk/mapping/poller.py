@@ -76,6 +76,7 @@ class Poller:
         self._broker = broker
         self._config = config
         self._topic = config.topic
+        self._group = group
         self._origins = origins
         self._events = events
         self._timeout = timeout
@@ -111,12 +112,33 @@ class Poller:
         deadline = Deadline(self._timeout)
         while not self._joined:
             if deadline.passed:
-                raise BrokerError(
-                    f"The mapping got no partitions of {self._topic!r} from its consumer group within "
-                    f"{self._timeout:g} s: a member that does not poll holds the rebalance up, or the broker does not "
-                    "answer. Close other consumers of the group, or raise the timeout (--msk-timeout)."
-                )
+                raise self._not_joined()
             self._receive(_TICK)
+
+    def _not_joined(self) -> BrokerError:
+        return BrokerError(
+            f"The mapping got no partitions of {self._topic!r} from its consumer group within {self._timeout:g} s: a "
+            "member that does not poll holds the rebalance up, or the broker does not answer. Close other consumers of "
+            "the group, or raise the timeout (--msk-timeout)."
+        )
+
+    def settle(self) -> bool:
+        """Wait for the end of a rebalance that has begun, so that a run does not hang on when the client hears of it.
+
+        Returns:
+            Whether there was one, so that there may be other partitions now.
+
+        Raises:
+            BrokerError: it did not end within the timeout.
+        """
+        generation = self._generation
+        deadline = Deadline(self._timeout)
+        while self._broker.rebalancing(self._group):
+            if deadline.passed:
+                raise self._not_joined()
+            self._receive(_TICK)
+        self.join()
+        return self._generation != generation
 
     def serve(self) -> None:
         """Take part in the group's life, rebalances included, while a batch keeps the pipeline busy."""

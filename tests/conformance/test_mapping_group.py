@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from confluent_kafka import TopicPartition
 
 from pytest_msk import EventSourceMappingError, assert_at_least_once, assert_ordered
 from pytest_msk.clock import Deadline
-from pytest_msk.journal import Assigned, PositionReset
+from pytest_msk.journal import PositionReset
 
 
 class Offsets:
@@ -166,43 +168,58 @@ def test_next_mapping_of_the_group_goes_on_where_the_last_one_ended(msk_topic, m
     assert sorted(first.seen + second.seen) == [(p, o) for p in range(3) for o in range(10)]
 
 
-def test_other_members_of_the_group_take_their_share(msk_topic, msk_esm, msk_broker):
+class Member:
+    """Another member of the group, an application that keeps polling on a thread of its own."""
+
+    def __init__(self, broker, group, topic):
+        self.assigned: set[int] = set()
+        self._ending = threading.Event()
+        self._consumer = broker.consumer(group)
+        self._consumer.subscribe([topic.name], on_assign=self._assign, on_revoke=self._revoke)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _assign(self, consumer, partitions):
+        consumer.assign(partitions)
+        self.assigned = {place.partition for place in partitions}
+
+    def _revoke(self, consumer, partitions):
+        self.assigned = set()
+
+    def _run(self):
+        while not self._ending.is_set():
+            self._consumer.poll(0.01)
+        self._consumer.close()
+
+    def wait_for(self, partitions):
+        deadline = Deadline(30)
+        while len(self.assigned) != partitions:
+            assert not deadline.passed, f"the other member has {self.assigned}"
+            self._ending.wait(0.01)
+
+    def leave(self):
+        self._ending.set()
+        self._thread.join()
+
+
+def test_other_members_of_the_group_take_their_share_until_they_leave(msk_topic, msk_esm, msk_broker):
     topic, function = msk_topic(partitions=4), Offsets()
     topic.produce_many(range(40))
     esm = msk_esm(function, topic, consumer_group_id="shared")
-    other = msk_broker.consumer("shared")
-    other.subscribe([topic.name])
-    deadline = Deadline(30)
-    while not other.assignment():
-        assert not deadline.passed
-        other.poll(0.05)
-    theirs = {place.partition for place in other.assignment()}
-    assert theirs == {0, 1, 2, 3}
-    while len(other.assignment()) != 2 or not esm.journal.of(Assigned):
-        assert not deadline.passed
-        if other.poll(0.05) is None:
-            continue
-        break
-    # the mapping joins while the other member keeps polling
-    import threading
-
-    ending = threading.Event()
-
-    def keep_polling():
-        while not ending.is_set():
-            other.poll(0.01)
-
-    thread = threading.Thread(target=keep_polling)
-    thread.start()
+    other = Member(msk_broker, "shared", topic)
     try:
+        other.wait_for(4)
         esm.drain()
+        other.wait_for(2)
+        theirs = set(other.assigned)
     finally:
-        ending.set()
-        thread.join()
-    mine = {partition for event in esm.journal.of(Assigned) for partition in event.positions}
-    assert len(mine) == 2
-    assert {partition for partition, _ in function.seen} == mine
-    other.close()
+        other.leave()
+    mine = {0, 1, 2, 3} - theirs
+    assert sorted(function.seen) == [(partition, offset) for partition in sorted(mine) for offset in range(10)]
+
+    esm.drain()  # the other member is gone and has committed nothing
+    assert sorted(function.seen) == [(partition, offset) for partition in range(4) for offset in range(10)]
+    assert_ordered(esm)
 
 
 def test_partitions_that_are_added_are_read_from_their_beginning(msk_topic, msk_esm, msk_broker):

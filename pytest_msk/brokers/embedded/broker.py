@@ -11,7 +11,7 @@ from ...clock import Clock, RealClock, VirtualClock
 from ...errors import BrokerError, TopicExists
 from .. import BrokerKind, ClientSetting, Limit, Watermarks
 from ..clients import Clients
-from ._group_messages import DescribedGroup
+from ._group_messages import DescribedGroup, GroupState
 from .batch import RecordInBatch
 from .connection import Connection
 from .errors import ErrorCode, Refused
@@ -220,6 +220,10 @@ class EmbeddedBroker:
         with self._held():
             committed = self._node.groups.committed(group)
         return {partition: each.offset for (name, partition), each in committed.items() if name == topic}
+
+    def rebalancing(self, group: str) -> bool:
+        """Whether a group is between two generations: its members are joining, or wait for their partitions."""
+        return self.describe_group(group).state in (GroupState.PREPARING_REBALANCE, GroupState.COMPLETING_REBALANCE)
 
     def delete_group(self, group: str) -> None:
         """Delete a group and its offsets; one that is not there is no error.
