@@ -174,6 +174,11 @@ def _read_offsets(rows: list[list[int]]) -> Offsets:
     return {row[0]: tuple(map(range, row[1::2], row[2::2])) for row in rows}
 
 
+def _write_text(value: str | None) -> str | None:
+    """Text that UTF-8 can hold: a handler's error may quote bytes that were never text."""
+    return None if value is None else value.encode(errors="backslashreplace").decode()
+
+
 def _write_positions(value: Positions) -> list[tuple[int, int]]:
     return list(value.items())
 
@@ -183,6 +188,7 @@ _CODECS: dict[str, tuple[Callable[..., object], Callable[..., object]]] = {
     "Offsets": (_write_offsets, _read_offsets),
     "Positions": (_write_positions, dict),
     "tuple[int, ...]": (list, tuple),
+    "str | None": (_write_text, lambda value: value),
 }
 
 
