@@ -1,0 +1,177 @@
+"""What a mapping did, as frozen events in order."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_msk import Journal, journal
+from pytest_msk.journal import (
+    Assigned,
+    Attempt,
+    BatchClosed,
+    CloseReason,
+    CommitFailed,
+    Committed,
+    Event,
+    Filtered,
+    Polled,
+    PositionReset,
+    Revoked,
+    State,
+    StateChanged,
+    offset_runs,
+)
+
+times = st.integers(0, 2**45)
+numbers = st.integers(0, 2**62)
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+partitions = st.integers(0, 300)
+positions = st.dictionaries(partitions, numbers, max_size=4)
+runs = st.sets(numbers | st.integers(0, 30), min_size=1, max_size=6).map(lambda found: offset_runs(sorted(found)))
+offsets = st.dictionaries(partitions, runs, max_size=4)
+FIELDS = {
+    "time_ms": times,
+    "state": st.sampled_from(typing.get_args(State)),
+    "reason": texts,
+    "positions": positions,
+    "partitions": st.lists(partitions, max_size=4).map(tuple),
+    "partition": partitions,
+    "offset": numbers,
+    "position": numbers,
+    "records": offsets,
+    "batch": numbers,
+    "payload_size": numbers,
+    "attempt": numbers,
+    "request_id": st.uuids().map(str),
+    "error": st.none() | texts,
+}
+KINDS = (
+    StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
+)  # fmt: skip
+
+
+def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
+    fields = {field.name: FIELDS[field.name] for field in dataclasses.fields(kind)}
+    if kind is BatchClosed:
+        fields["reason"] = st.sampled_from(typing.get_args(CloseReason))
+    if kind is CommitFailed:
+        fields["error"] = texts
+    return st.builds(kind, **fields)
+
+
+histories = st.lists(st.sampled_from(KINDS).flatmap(events_of), max_size=12)
+
+
+def written(events) -> Journal:
+    found = Journal()
+    for event in events:
+        found.append(event)
+    return found
+
+
+def attempt(time_ms: int = 0, **fields) -> Attempt:
+    return Attempt(**{"time_ms": time_ms, "batch": 1, "attempt": 1, "request_id": "id", "error": None, **fields})
+
+
+def test_every_kind_of_event_is_known_here():
+    assert {kind for kind in vars(journal).values() if isinstance(kind, type) and issubclass(kind, Event)} == {
+        Event,
+        *KINDS,
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@given(st.data())
+def test_each_kind_of_event_comes_back(kind, data):
+    event = data.draw(events_of(kind))
+    (found,) = written([event])
+    assert found == event
+    assert type(found) is kind
+    assert [type(value) for value in dataclasses.astuple(found)] == [
+        type(value) for value in dataclasses.astuple(event)
+    ]
+
+
+@given(histories, st.slices(12) | st.slices(3))
+def test_a_journal_reads_as_the_sequence_of_its_events(events, part):
+    found = written(events)
+    assert list(found) == events
+    assert len(found) == len(events)
+    assert [found[index] for index in range(-len(events), len(events))] == events * 2
+    assert found[part] == tuple(events[part])
+    assert list(reversed(found)) == events[::-1]
+
+
+@given(histories, st.sampled_from(KINDS))
+def test_the_events_of_one_kind(events, kind):
+    assert written(events).of(kind) == tuple(event for event in events if isinstance(event, kind))
+    assert written(events).of(Event) == tuple(events)
+
+
+def test_an_index_beyond_the_end_is_an_error():
+    found = written([attempt()])
+    with pytest.raises(IndexError):
+        found[1]
+    with pytest.raises(IndexError):
+        Journal()[-1]
+
+
+def test_partitions_keep_the_events_order():
+    event = Polled(time_ms=1, records={2: (range(3),), 0: (range(1),), 1: (range(5, 7),)})
+    (found,) = written([event])
+    assert list(found.records) == [2, 0, 1]
+
+
+def test_time_may_be_before_that_of_the_first_event():
+    assert [event.time_ms for event in written([attempt(5_000), attempt(4_000)])] == [5_000, 4_000]
+
+
+def test_a_journal_may_grow_while_it_is_read():
+    found = written([attempt(1), attempt(2)])
+    for event in found:
+        found.append(attempt(event.time_ms + 10))
+    assert [event.time_ms for event in found] == [1, 2, 11, 12]
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "\r\n", "\u2028\x85\x0b", 'a "quoted" \\ word', "ë\U0001f600", "\0"])
+def test_an_errors_text_is_kept_whatever_is_in_it(text):
+    found = written([attempt(error=text), attempt()])
+    assert [event.error for event in found] == [text, None]
+
+
+def test_an_errors_text_that_utf_8_cannot_hold_is_kept_escaped():
+    (found,) = written([attempt(error="no file b\udcff")])
+    assert found.error == "no file b\\udcff"
+
+
+def test_events_are_frozen_and_keyword_only():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        attempt().batch = 2
+    with pytest.raises(TypeError):
+        Revoked(1, (0,))
+
+
+def test_a_journal_says_how_much_it_holds():
+    assert repr(written([attempt(), attempt()])) == "<Journal of 2 events>"
+
+
+@pytest.mark.parametrize("partition_count", [1, 3, 10])
+def test_a_batch_and_partition_cost_at_most_200_bytes(partition_count):
+    """A run of 10,000 batches of 100 records each, a million records, at a real time of day."""
+    found, now, batches = Journal(), 1_790_000_000_000, 10_000
+    found.append(Assigned(time_ms=now, positions=dict.fromkeys(range(partition_count), 0)))
+    share = 100 // partition_count
+    for number in range(1, batches + 1):
+        now += 37
+        records = {p: (range((number - 1) * share, number * share),) for p in range(partition_count)}
+        found.append(Polled(time_ms=now, records=records))
+        found.append(BatchClosed(time_ms=now, batch=number, reason="size", payload_size=123_456, records=records))
+        found.append(Attempt(time_ms=now, batch=number, attempt=1, request_id=str(uuid.UUID(int=number)), error=None))
+        found.append(Committed(time_ms=now, positions=dict.fromkeys(range(partition_count), number * share)))
+    assert 100 * batches < found.nbytes <= 200 * batches * partition_count
