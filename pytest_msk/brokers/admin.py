@@ -151,7 +151,11 @@ class ClusterBroker(ABC):
             if code != KafkaError.INVALID_CONFIG or not unknown:
                 raise refused
             del own[unknown[0]]
+        self._created(name)
         self._wait_until_usable(asked, name, range(partitions), deadline)
+
+    def _created(self, name: str) -> None:  # noqa: B027 - most kinds need not know
+        """Called as soon as a topic exists, usable or not."""
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and return when it is gone; one that is not there is no error."""
@@ -311,6 +315,10 @@ class ClusterBroker(ABC):
             asked, Deadline(self._timeout), lambda a, t: a.describe_consumer_groups([group], request_timeout=t)[group]
         )
         return found.state in (ConsumerGroupState.PREPARING_REBALANCING, ConsumerGroupState.COMPLETING_REBALANCING)
+
+    def owns_group(self, group: str) -> bool:  # noqa: ARG002 - a broker of one's own has no other groups
+        """Whether a group is this session's to delete."""
+        return True
 
     def delete_group(self, group: str) -> None:
         """Delete a group and its offsets; one that is not there is no error.
