@@ -233,6 +233,13 @@ class Journal(Sequence[Event]):
     def __iter__(self) -> Iterator[Event]:
         return map(self._read, bytes(self._lines).splitlines())
 
+    def __reversed__(self) -> Iterator[Event]:
+        end = len(self._lines) - 1
+        while end > 0:
+            start = self._lines.rfind(b"\n", 0, end) + 1
+            yield self._read(bytes(self._lines[start:end]))
+            end = start - 1
+
     @overload
     def __getitem__(self, index: int) -> Event: ...
     @overload
@@ -244,6 +251,10 @@ class Journal(Sequence[Event]):
     def of(self, kind: type[_E]) -> tuple[_E, ...]:
         """All events of one kind, in order."""
         return tuple(event for event in self if isinstance(event, kind))
+
+    def last(self, kind: type[_E]) -> _E | None:
+        """The latest event of one kind; `None` when there is none."""
+        return next((event for event in reversed(self) if isinstance(event, kind)), None)
 
     def append(self, event: Event) -> None:
         """Write an event down."""

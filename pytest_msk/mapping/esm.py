@@ -116,10 +116,10 @@ class EventSourceMapping:
     @property
     def last_processing_result(self) -> str:
         """What AWS shows as `LastProcessingResult` (spec 2.5)."""
-        attempts = self.journal.of(Attempt)
-        if not attempts:
+        attempt = self.journal.last(Attempt)
+        if attempt is None:
             return "No records processed"
-        return "OK" if attempts[-1].error is None else "PROBLEM: Function call failed"
+        return "OK" if attempt.error is None else "PROBLEM: Function call failed"
 
     @property
     def last_error(self) -> FunctionError | None:

@@ -175,3 +175,16 @@ def test_a_batch_and_partition_cost_at_most_200_bytes(partition_count):
         found.append(Attempt(time_ms=now, batch=number, attempt=1, request_id=str(uuid.UUID(int=number)), error=None))
         found.append(Committed(time_ms=now, positions=dict.fromkeys(range(partition_count), number * share)))
     assert 100 * batches < found.nbytes <= 200 * batches * partition_count
+
+
+def test_journal_reads_backwards_as_forwards():
+    journal = Journal()
+    assert journal.last(Attempt) is None
+    for number in range(3):
+        journal.append(Attempt(time_ms=number, batch=1, attempt=number + 1, request_id="r", error=None))
+        journal.append(Committed(time_ms=number, positions={0: number}))
+    assert list(reversed(journal)) == list(journal)[::-1]
+    found = journal.last(Attempt)
+    assert found is not None
+    assert found.attempt == 3
+    assert journal.last(StateChanged) is None
