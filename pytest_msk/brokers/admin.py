@@ -451,6 +451,9 @@ class ClusterBroker(ABC):
             KafkaError.LEADER_NOT_AVAILABLE,
             KafkaError.NOT_LEADER_FOR_PARTITION,
             KafkaError.REPLICA_NOT_AVAILABLE,
+            KafkaError.UNKNOWN_LEADER_EPOCH,  # the controller has said who leads, the leader has not heard of it
+            KafkaError.FENCED_LEADER_EPOCH,
+            KafkaError.OFFSET_NOT_AVAILABLE,
             KafkaError._UNKNOWN_PARTITION,
             KafkaError._UNKNOWN_TOPIC,
             KafkaError._NOENT,
