@@ -204,4 +204,5 @@ def test_close_leaves_no_timer(bench: Bench) -> None:
     held = consumer.heartbeat(hold=True)
     bench.coordinator.close()
     assert bench.scheduler.pending == 0
+    assert bench.coordinator.groups() == ()
     assert held.waits

@@ -20,6 +20,11 @@ def test_session_timeout_out_of_bounds_is_refused(bench: Bench, session_ms: int)
     assert bench.coordinator.groups() == ()
 
 
+@pytest.mark.parametrize("session_ms", [6_000, 1_800_000])
+def test_session_timeout_at_its_bounds_is_taken(bench: Bench, session_ms: int) -> None:
+    assert bench.consumer(session_ms=session_ms).ask().value.error is ErrorCode.MEMBER_ID_REQUIRED
+
+
 def test_empty_group_id_is_refused(bench: Bench) -> None:
     assert bench.consumer(group="").ask().value.error is ErrorCode.INVALID_GROUP_ID
 

@@ -79,7 +79,7 @@ def test_former_member_cannot_commit_when_the_group_is_empty(bench: Bench) -> No
 
 @pytest.mark.parametrize(("known", "error"), [(True, "GROUP_ID_NOT_FOUND"), (False, "ILLEGAL_GENERATION")])
 def test_commit_of_a_member_to_an_unknown_group_is_refused(bench: Bench, known: bool, error: str) -> None:
-    consumer = bench.consumer(member_id="c-1", generation=1)
+    consumer = bench.consumer(member_id="c-1", generation=0)
     assert consumer.commit(group_id_not_found_known=known).name == error
     assert bench.coordinator.groups() == ()
 
