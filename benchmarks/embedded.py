@@ -1,0 +1,242 @@
+"""embedded: the broker alone, against librdkafka's mock cluster where there is something to compare.
+
+Start: from the constructor to the answer to the first request, imports excluded. Every client here has librdkafka's
+default settings, but for the batches of the throughput rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from statistics import median
+from typing import TYPE_CHECKING
+
+from .rows import Row, at_least, at_most, times_at_least
+from .stage import Stage, seconds, take_turns
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+__all__ = ["ready", "rows"]
+
+_FIRST = "from benchmarks.embedded import ready; import confluent_kafka; print(ready())"
+#: librdkafka's mock cluster gives a topic 4 partitions and loses what exceeds 5 MiB in one: hence two topics.
+_TOPICS, _PARTITIONS = 2, 4
+
+
+def rows(stage: Stage) -> Iterator[Row]:
+    """Start, one record, rates, a second member, a large partition."""
+    yield from _start(stage)
+    yield from _one_record(stage)
+    yield from _rates(stage)
+    yield from _second_member(stage)
+    yield from _large_partition(stage)
+
+
+# --- start
+
+
+def ready() -> float:
+    """Milliseconds until a new broker has answered a request."""
+    from pytest_msk.brokers.embedded import EmbeddedBroker
+
+    began = time.perf_counter()
+    broker = EmbeddedBroker()
+    try:
+        host, port = broker.bootstrap_servers.split(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(struct.pack(">ihhih", 10, 18, 0, 1, -1))  # ApiVersions, version 0, without a client id
+            client.recv(4, socket.MSG_WAITALL)
+        return 1000 * (time.perf_counter() - began)
+    finally:
+        broker.close()
+
+
+def _start(stage: Stage) -> Iterator[Row]:
+    first = [
+        float(subprocess.run([sys.executable, "-c", _FIRST], check=True, capture_output=True, text=True).stdout)
+        for _ in range(stage.count(9, 1))
+    ]
+    yield at_most("embedded broker ready, first in a process", median(first), "ms", 20)
+    ready()
+    yield at_most("embedded broker ready, again", median(ready() for _ in range(stage.count(50, 3))), "ms", 2)
+
+
+# --- one record
+
+
+def _one_record(stage: Stage) -> Iterator[Row]:
+    from confluent_kafka import Producer
+
+    topic = stage.name()
+    stage.broker.create_topic(topic)
+    took = []
+    producer = Producer({"bootstrap.servers": stage.broker.bootstrap_servers})
+    with closing(_consumer(stage.broker.bootstrap_servers, stage.name())) as consumer:
+        consumer.subscribe([topic])
+        for number in range(stage.count(300, 20) + 1):
+            began = time.perf_counter()
+            producer.produce(topic, b"%d" % number)
+            producer.flush()
+            message = None
+            while message is None:
+                message = consumer.poll(1)
+            if number:  # the first one waits for the group
+                took.append(1000 * (time.perf_counter() - began))
+    stage.broker.delete_topic(topic)
+    yield at_most("one record at client defaults", median(took), "ms", 3)
+
+
+# --- rates
+
+
+def _rates(stage: Stage) -> Iterator[Row]:
+    total = stage.count(200_000, 8_000)
+    with _mock_cluster() as mock:
+        servers = (stage.broker.bootstrap_servers, mock)
+        produced, consumed = _in_turns(stage, servers, total, stage.count(5, 1), batch=10_000)
+        yield times_at_least("produce 100 B", *_sides(produced), 0.7)
+        yield times_at_least("consume(5000) 100 B", *_sides(consumed), 0.7)
+        produced, consumed = _in_turns(stage, servers, stage.count(20_000, 800), 1, batch=1)
+        yield times_at_least("produce single-record batches", *_sides(produced), None)
+        yield times_at_least("consume single-record batches", *_sides(consumed), 20)
+
+
+def _sides(rates: tuple[list[float], list[float]]) -> tuple[list[float], str, str, list[float]]:
+    return rates[0], "k/s", "mock cluster", rates[1]
+
+
+@contextmanager
+def _mock_cluster() -> Iterator[str]:
+    """The address of librdkafka's own test cluster, which lives in the client that asks for it."""
+    from confluent_kafka import Producer
+
+    owner = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+    (broker,) = owner.list_topics(timeout=10).brokers.values()
+    yield f"{broker.host}:{broker.port}"
+
+
+def _in_turns(
+    stage: Stage, servers: tuple[str, str], total: int, rounds: int, *, batch: int
+) -> list[tuple[list[float], list[float]]]:
+    """Rates in thousands a second, of producing and of consuming, each of the embedded broker and of the mock."""
+    names: list[list[str]] = [[], []]
+    for _ in range(rounds + 1):
+        topics = [stage.name() for _ in range(_TOPICS)]
+        for topic in topics:
+            stage.broker.create_topic(topic, partitions=_PARTITIONS)
+        names.append(topics)
+    left = [iter(names[2:]), iter(names[2:])]
+    rates = take_turns(
+        rounds,
+        *(lambda side=side: _produce(servers[side], next(left[side]), total, batch) for side in range(2)),
+    )
+    again = [iter(names[2:]), iter(names[2:])]
+    reads = take_turns(
+        rounds, *(lambda side=side: _consume(stage, servers[side], next(again[side]), total) for side in range(2))
+    )
+    for topics in names[2:]:
+        for topic in topics:
+            stage.broker.delete_topic(topic)
+    return [(rates[0], rates[1]), (reads[0], reads[1])]
+
+
+def _produce(servers: str, topics: list[str], total: int, batch: int) -> float:
+    from confluent_kafka import Producer
+
+    producer = Producer(
+        {"bootstrap.servers": servers, "batch.num.messages": batch, "queue.buffering.max.messages": 1_000_000}
+    )
+    for topic in topics:
+        producer.list_topics(topic, timeout=10)
+    value = b"x" * 100
+
+    def run() -> None:
+        for number in range(total):
+            producer.produce(topics[number % _TOPICS], value, partition=number // _TOPICS % _PARTITIONS)
+        if producer.flush(120):
+            raise RuntimeError(f"{servers} did not acknowledge all records.")
+
+    return total / seconds(run) / 1000
+
+
+def _consume(stage: Stage, servers: str, topics: list[str], total: int) -> float:
+    from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+    with closing(_consumer(servers, stage.name())) as consumer:
+        consumer.assign(
+            [TopicPartition(topic, partition, OFFSET_BEGINNING) for topic in topics for partition in range(_PARTITIONS)]
+        )
+        found = len(consumer.consume(1, 30))
+
+        def run() -> None:
+            nonlocal found
+            while found < total:
+                found += len(consumer.consume(min(5_000, total - found), 1))
+
+        return total / seconds(run) / 1000
+
+
+def _consumer(servers: str, group: str) -> Consumer:
+    from confluent_kafka import Consumer
+
+    return Consumer({"bootstrap.servers": servers, "group.id": group, "auto.offset.reset": "earliest"})
+
+
+# --- groups and sizes
+
+
+def _second_member(stage: Stage) -> Iterator[Row]:
+    took = []
+    for _ in range(stage.count(15, 1)):
+        topic, group = stage.name(), stage.name()
+        stage.broker.create_topic(topic, partitions=2)
+        servers = stage.broker.bootstrap_servers
+        with closing(_consumer(servers, group)) as first, closing(_consumer(servers, group)) as second:
+            first.subscribe([topic])
+            _poll_until(lambda first=first: first.assignment(), first)
+            began = time.perf_counter()
+            second.subscribe([topic])
+            _poll_until(lambda second=second: second.assignment(), first, second)
+            took.append(time.perf_counter() - began)
+        stage.broker.delete_topic(topic)
+    yield at_most("second member at client defaults", median(took), "s", 0.2)
+
+
+def _poll_until(condition, *consumers: Consumer) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        for consumer in consumers:
+            consumer.poll(0.002)
+        if time.monotonic() > deadline:
+            raise RuntimeError("The group did not come to rest within 60 s.")
+
+
+def _large_partition(stage: Stage) -> Iterator[Row]:
+    megabytes = stage.count(100, 4)
+    topic = stage.name()
+    stage.broker.create_topic(topic)
+    written, read = hashlib.sha256(), hashlib.sha256()
+    with stage.broker.producer() as producer:
+        for number in range(megabytes * 2):
+            value = number.to_bytes(4, "big") * 125_000
+            written.update(value)
+            producer.produce(topic, value)
+            producer.flush()
+    found = 0
+    with stage.broker.consumer(stage.name()) as consumer:
+        consumer.subscribe([topic])
+        deadline = time.monotonic() + 60
+        while found < megabytes * 2 and time.monotonic() < deadline:
+            for message in consumer.consume(100, 0.1):
+                read.update(message.value() or b"")
+                found += 1
+    stage.broker.delete_topic(topic)
+    intact = found / 2 if written.digest() == read.digest() else 0
+    yield at_least(f"read back of {megabytes} MB in a partition", intact, "MB", megabytes)
