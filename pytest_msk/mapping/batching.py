@@ -79,7 +79,7 @@ class Batcher:
         return 0 if self._full else self._batch_size - self.count
 
     def add(self, partition: int, offset: int, text: bytes) -> bool:
-        """Add a record; false when its bytes do not fit any more: it belongs to the next batch.
+        """Add a record; false when it does not fit any more, by number or by bytes: it belongs to the next batch.
 
         Args:
             partition: its partition's number.
@@ -89,6 +89,8 @@ class Batcher:
         Raises:
             RecordTooLarge: it does not fit into an event of its own.
         """
+        if self._full or self.count >= self._batch_size:
+            return False
         texts = self._texts.get(partition)
         size = self._size + len(text) + (1 if texts else self._opening(partition))
         if size > self._max_payload:
