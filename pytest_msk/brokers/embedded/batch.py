@@ -8,7 +8,6 @@ Source: "Message Format" in Kafka's implementation guide; KIP-98 (magic 2), KIP-
 
 from __future__ import annotations
 
-import gzip
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -149,23 +148,23 @@ def decompress(codec: int, body: Buffer) -> bytes:
     Raises:
         Refused: CORRUPT_MESSAGE, the bytes are not what the codec says, or there is no such codec.
     """
+    raw = bytes(body)
     if codec == 0:
-        return bytes(body)
+        return raw
+    if codec not in CODECS:
+        raise Refused(ErrorCode.CORRUPT_MESSAGE, f"Unknown compression type id: {codec}")
+    import cramjam  # only when a compressed batch has to be opened
+
     try:
         if codec == 1:
-            return gzip.decompress(body)
-        import cramjam  # only when a compressed batch has to be opened
-
+            return bytes(cramjam.gzip.decompress(raw))
         if codec == 2:
-            return _unsnappy(bytes(body))
-        if codec in (3, 4):
-            return bytes((cramjam.lz4 if codec == 3 else cramjam.zstd).decompress(bytes(body)))
-    except (OSError, EOFError, ValueError, RuntimeError, struct.error, IndexError) as error:
-        # cramjam's DecompressionError is a RuntimeError
+            return _unsnappy(raw)
+        return bytes((cramjam.lz4 if codec == 3 else cramjam.zstd).decompress(raw))
+    except (cramjam.DecompressionError, ValueError, struct.error) as error:
         raise Refused(
             ErrorCode.CORRUPT_MESSAGE, f"The {CODECS[codec]} data of a record batch is corrupt: {error}"
         ) from error
-    raise Refused(ErrorCode.CORRUPT_MESSAGE, f"Unknown compression type id: {codec}")
 
 
 _XERIAL = b"\x82SNAPPY\0"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import os
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ class Node:
         self.clock = clock
         self.host = "127.0.0.1"
         self.port = 0
-        self.cluster_id = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
+        self.cluster_id = os.urandom(11).hex()  # 22 characters, as Kafka's own
         self.topics = Topics(settings)
         self.waiting = Waiting(loop)
         self.producer_ids: Iterator[int] = itertools.count()
@@ -58,7 +57,7 @@ class Node:
         return self.clock.now_ms()
 
     def latest_ms(self) -> int:
-        """The time that a record may lie ahead of: clients stamp records with the machine's, wherever the clock stands."""
+        """What timestamps may lie ahead of: clients stamp records with the machine's time, whatever the clock says."""
         return max(self.clock.now_ms(), self._real.now_ms())
 
     def apply_time(self, now_ms: int) -> None:

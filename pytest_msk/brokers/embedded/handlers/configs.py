@@ -59,16 +59,10 @@ class _Configs:
 
     def _entries(self, kind: int, name: str) -> list[Struct]:
         if kind == _TOPIC:
-            return self._topic_entries(self._topic(name))
+            return self._topic_entries(self._node.topic(name))
         if kind == _BROKER:
             return self._broker_entries(name)
         raise Refused(ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {kind}")
-
-    def _topic(self, name: str) -> Topic:
-        topic = self._node.topics.get(name)
-        if topic is None:
-            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
-        return topic
 
     def _topic_entries(self, topic: Topic) -> list[Struct]:
         settings = self._node.settings
@@ -112,7 +106,10 @@ class _Configs:
                 ErrorCode.INVALID_REQUEST,
                 "The embedded broker's own settings are given when it starts; only topics can be altered.",
             )
-        return self._topic(name)
+        topic = self._node.topics.get(name)
+        if topic is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
+        return topic
 
     def _alter_all(self, request: Struct, change: Callable[[Topic, list[Struct]], Mapping[str, str | None]]) -> Struct:
         answers = []
