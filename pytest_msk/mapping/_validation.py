@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import cast
+from typing import TypeAlias, cast
 
 from ..clock import epoch_ms
 from ..errors import MskError, NotSupported
-from .parameters import MappingParameters
+from .parameters import MappingParameters, SourceAccessConfiguration
 
 __all__ = [
     "EventSourceMappingError",
     "consumer_group",
     "event_source",
     "refuse_shapes",
+    "refuse_stray_timestamp",
     "refuse_types",
     "refuse_unknown",
     "refuse_unsupported",
@@ -45,30 +46,44 @@ _NOT_YET = {
     "provisioned_poller_config",
     "tags",
 }
+_PROVISIONED_ONLY = (
+    "{parameter} is only available for Provisioned Mode. To configure {what}, please enable Provisioned Mode by "
+    "specifying MinimumPollers in ProvisionedPollerConfig."
+)
 _OTHER_WAY = {
     "topics": "The topic is the second argument: msk_esm(function, topic, ...).",
     "function_name": "The function is the first argument: msk_esm(function, topic, ...).",
 }
-_GROUP_PATTERN = r"[a-zA-Z0-9-\/*:_+=.@-]*"
+_GROUP_PATTERN = r"[ a-zA-Z0-9-\/*:_+=.@-]*"
 _TOPIC_PATTERN = r"[^.]([a-zA-Z0-9\-_.]+)"
+_ARN_PATTERN = (
+    r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)"
+)
 _VPC = ("VPC_SUBNET", "VPC_SECURITY_GROUP")
 _NUMBERS = {
     "batch_size": ("batchSize", 1, 10_000),
     "maximum_batching_window_in_seconds": ("maximumBatchingWindowInSeconds", 0, 300),
 }
 _POSITIONS = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
-_TYPES: dict[str, tuple[type, ...]] = {
+#: What a value may be: one of some types, a block with these members, or a list of these.
+_Shape: TypeAlias = "tuple[type, ...] | dict[str, _Shape] | list[_Shape]"
+_TYPES: dict[str, _Shape] = {
     "batch_size": (int,),
     "maximum_batching_window_in_seconds": (int,),
     "starting_position": (str,),
     "starting_position_timestamp": (datetime, int, float),
     "consumer_group_id": (str,),
-    "amazon_managed_kafka_event_source_config": (Mapping,),
-    "self_managed_kafka_event_source_config": (Mapping,),
+    "amazon_managed_kafka_event_source_config": {"ConsumerGroupId": (str,), "SchemaRegistryConfig": (Mapping,)},
+    "self_managed_kafka_event_source_config": {
+        "ConsumerGroupId": (str,),
+        "SchemaRegistryConfig": (Mapping,),
+        "ConsumptionMode": (str,),
+    },
     "event_source_arn": (str,),
-    "self_managed_event_source": (Mapping,),
-    "source_access_configurations": (list, tuple),
-    "filter_criteria": (Mapping,),
+    "self_managed_event_source": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": [(str,)]}},
+    "source_access_configurations": [{"Type": (str,), "URI": (str,)}],
+    "filter_criteria": {"Filters": [{"Pattern": (str,)}]},
+    "destination_config": (Mapping,),
     "enabled": (bool,),
     "null_tombstones": (bool,),
     "retry_backoff_in_seconds": (int, float),
@@ -103,17 +118,29 @@ def refuse_unknown(parameters: MappingParameters) -> None:
 
 
 def refuse_types(parameters: MappingParameters) -> None:
-    """Raise `TypeError` for a value that is not of its parameter's type."""
+    """Raise `TypeError` for a value that is not of its parameter's type, or a block with a member that it has not."""
     for name, value in parameters.items():
-        kinds = _TYPES.get(name)
-        if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
-            valid = " or ".join(kind.__name__ for kind in kinds)
-            raise TypeError(
-                f"Invalid type for parameter {name}, value: {value!r}, type: {type(value)}, valid types: {valid}"
-            )
-
-    if parameters.get("retry_backoff_in_seconds", 0) < 0:
+        if name in _TYPES:
+            _refuse_type(name, value, _TYPES[name])
+    if not 0 <= parameters.get("retry_backoff_in_seconds", 0) < float("inf"):
         raise ValueError(f"retry_backoff_in_seconds={parameters['retry_backoff_in_seconds']!r}: seconds, 0 or more.")
+
+
+def _refuse_type(path: str, value: object, shape: _Shape) -> None:
+    kinds = (Mapping,) if isinstance(shape, dict) else (list, tuple) if isinstance(shape, list) else shape
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        valid = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(
+            f"Invalid type for parameter {path}, value: {value!r}, type: {type(value)}, valid types: {valid}"
+        )
+    if isinstance(shape, dict):
+        for name, member in cast("Mapping[str, object]", value).items():
+            if name not in shape:
+                raise TypeError(f'Unknown parameter in {path}: "{name}", must be one of: {", ".join(shape)}')
+            _refuse_type(f"{path}.{name}", member, shape[name])
+    elif isinstance(shape, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            _refuse_type(f"{path}[{index}]", item, shape[0])
 
 
 def refuse_shapes(topic: str, parameters: MappingParameters) -> None:
@@ -150,8 +177,11 @@ def _shape_errors(topic: str, parameters: MappingParameters) -> Iterator[str]:
             yield _violation(group, member, "Member must have length greater than or equal to 1")
         if not re.fullmatch(_GROUP_PATTERN, group):
             yield _violation(group, member, f"Member must satisfy regular expression pattern: {_GROUP_PATTERN}")
+    arn = parameters.get("event_source_arn")
+    if arn is not None and not re.fullmatch(_ARN_PATTERN, arn):
+        yield _violation(arn, "eventSourceArn", f"Member must satisfy regular expression pattern: {_ARN_PATTERN}")
     for number, item in enumerate(parameters.get("filter_criteria", {}).get("Filters") or (), 1):
-        if len(item["Pattern"]) > 4096:
+        if len(item.get("Pattern", "")) > 4096:
             member = f"filterCriteria.filters.{number}.member.pattern"
             yield _violation(item["Pattern"], member, "Member must have length less than or equal to 4096")
 
@@ -189,35 +219,38 @@ def consumer_group(parameters: MappingParameters, *, managed: bool) -> str | Non
 def event_source(parameters: MappingParameters, cluster_arn: str, bootstrap_servers: str) -> str | None:
     """The cluster's ARN, or `None` for self-managed Kafka, whose addresses must be the broker's (spec 2.2)."""
     block = parameters.get("self_managed_event_source")
+    access = parameters.get("source_access_configurations") or ()
     if block is None:
+        _refuse_authentication(access)
         return parameters.get("event_source_arn", cluster_arn)
     if "event_source_arn" in parameters:
         raise _invalid("Unrecognized event source.")
     servers = block.get("Endpoints", {}).get("KAFKA_BOOTSTRAP_SERVERS")
     if not servers:
         raise _invalid("Unrecognized event source.")
+    if not access:
+        raise _invalid("Required 'sourceAccessConfigurations' parameter is missing.")
+    _refuse_authentication(access)
     if sorted(servers) != sorted(bootstrap_servers.split(",")):
         raise MskError(
             f"The mapping reads from the broker of this test, {bootstrap_servers}, but self_managed_event_source names "
             f"{list(servers)}: give msk_broker.bootstrap_servers.split(',') as its KAFKA_BOOTSTRAP_SERVERS."
         )
-    access = parameters.get("source_access_configurations")
-    if not access:
-        raise _invalid("Required 'sourceAccessConfigurations' parameter is missing.")
+    return None
+
+
+def _refuse_authentication(access: Sequence[SourceAccessConfiguration]) -> None:
     others = [item.get("Type") for item in access if item.get("Type") not in _VPC]
     if others:
         raise NotSupported(
             f"Authentication by {others[0]} is not run yet: the broker's listener is plaintext; give {_VPC}."
         )
-    return None
 
 
 def starting_timestamp(parameters: MappingParameters, now_ms: int) -> int | None:
     """The starting position's timestamp, epoch milliseconds."""
     position, timestamp = parameters.get("starting_position"), parameters.get("starting_position_timestamp")
     if position != "AT_TIMESTAMP":
-        if timestamp is not None:
-            raise _invalid("StartingPositionTimestamp can only be used when the starting position is 'AT_TIMESTAMP'.")
         return None
     if timestamp is None:
         raise _invalid("When the starting position is 'AT_TIMESTAMP', a starting position timestamp must be provided.")
@@ -227,11 +260,28 @@ def starting_timestamp(parameters: MappingParameters, now_ms: int) -> int | None
     return timestamp_ms
 
 
+def refuse_stray_timestamp(parameters: MappingParameters) -> None:
+    """Raise for a timestamp without AT_TIMESTAMP; AWS looks at that after everything else (spec 2.6)."""
+    if "starting_position_timestamp" in parameters and parameters.get("starting_position") != "AT_TIMESTAMP":
+        raise _invalid("StartingPositionTimestamp can only be used when the starting position is 'AT_TIMESTAMP'.")
+
+
 def refuse_unsupported(parameters: MappingParameters) -> None:
     """Raise for parameters that Kafka mappings do not have, and for those that this kit does not run yet."""
     for name, member in _NOT_FOR_KAFKA.items():
         if name in parameters:
             raise _invalid(f"Unsupported '{member}' parameter for given event source mapping type.")
+    given = cast("Mapping[str, Mapping[str, object]]", parameters)
+    provisioned = "provisioned_poller_config" in parameters
+    if "metrics_config" in parameters and not provisioned:
+        raise _invalid(_PROVISIONED_ONLY.format(parameter="MetricsConfig", what="MetricsConfig"))
+    for name in ("amazon_managed_kafka_event_source_config", "self_managed_kafka_event_source_config"):
+        if given.get(name, {}).get("SchemaRegistryConfig") and not provisioned:
+            raise _invalid(_PROVISIONED_ONLY.format(parameter="SchemaRegistryConfig", what="Schema Registry"))
+        if given.get(name, {}).get("ConsumptionMode", "Stream") != "Stream":
+            raise NotSupported("ConsumptionMode: only 'Stream' is run; 'Queue' needs share groups (spec 3.6).")
+    if "OnSuccess" in given.get("destination_config", {}):
+        raise _invalid("Unsupported DestinationConfig parameter for given event source mapping type.")
     for name in sorted(_NOT_YET & set(parameters)):
         raise NotSupported(f"AWS has a parameter {name!r}, but this version of pytest_msk does not run it yet.")
 

@@ -73,6 +73,8 @@ class EventSourceMappingConfig:
             filters = FilterCriteria(parameters.get("filter_criteria"))
         except InvalidFilter as error:
             raise EventSourceMappingError("InvalidParameterValueException", str(error)) from error
+        group = validation.consumer_group(parameters, managed=arn is not None)
+        validation.refuse_stray_timestamp(parameters)
         window = parameters.get("maximum_batching_window_in_seconds")
         return cls(
             topic=topic,
@@ -80,7 +82,7 @@ class EventSourceMappingConfig:
             window_ms=DEFAULT_WINDOW_MS if window is None else window * 1000,
             starting_position=parameters.get("starting_position", "TRIM_HORIZON"),
             starting_position_ms=timestamp_ms,
-            consumer_group_id=validation.consumer_group(parameters, managed=arn is not None),
+            consumer_group_id=group,
             event_source_arn=arn,
             enabled=parameters.get("enabled", True),
             filters=filters,
