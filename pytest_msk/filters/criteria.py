@@ -65,7 +65,7 @@ class FilterCriteria:
         filters = (block or {}).get("Filters") or ()
         if len(filters) > MAX_FILTERS:
             raise InvalidFilter(f"A mapping has at most {MAX_FILTERS} filters (spec 6.1); {len(filters)} were given.")
-        self._filters = tuple(_compile(item["Pattern"]) for item in filters)
+        self._filters = tuple(_compile(item.get("Pattern", "")) for item in filters)
 
     def __bool__(self) -> bool:
         return bool(self._filters)
@@ -93,6 +93,6 @@ def _json_object(text: str) -> Mapping[str, object] | None:
     """The text's JSON object; scalars and arrays count as plain strings (spec 6.3)."""
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
