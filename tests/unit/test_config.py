@@ -1,0 +1,485 @@
+"""The parameters of a mapping: AWS's checks, in AWS's order, with AWS's texts (spec 2.6)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from pytest_msk import EventSourceMappingError, MskError, NotSupported
+from pytest_msk.mapping.config import EventSourceMappingConfig
+
+NOW = 1_700_000_000_000
+ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/demo/751d2973-a626-431c-9d4e-d7975eb44dd7-2"
+SERVERS = "b-1:9092,b-2:9092"
+SELF_MANAGED = {
+    "self_managed_event_source": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["b-2:9092", "b-1:9092"]}},
+    "source_access_configurations": [{"Type": "VPC_SUBNET", "URI": "subnet:subnet-0011223344"}],
+}
+INVALID, SHAPE = "InvalidParameterValueException", "ValidationException"
+
+
+def parse(topic: str = "orders", **parameters) -> EventSourceMappingConfig:
+    return EventSourceMappingConfig.parse(topic, parameters, now_ms=NOW, cluster_arn=ARN, bootstrap_servers=SERVERS)
+
+
+def refused(topic: str = "orders", **parameters) -> tuple[str, str]:
+    """The code and text with which the parameters are refused."""
+    with pytest.raises(EventSourceMappingError) as raised:
+        parse(topic, **parameters)
+    assert str(raised.value) == raised.value.message
+    return raised.value.code, raised.value.message
+
+
+def violation(value: object, member: str, constraint: str) -> str:
+    return f"Value '{value}' at '{member}' failed to satisfy constraint: {constraint}"
+
+
+def one(value: object, member: str, constraint: str) -> tuple[str, str]:
+    return SHAPE, f"1 validation error detected: {violation(value, member, constraint)}"
+
+
+# --- what is taken
+
+
+def test_the_defaults_are_awss():
+    config = parse()
+    assert config.topic == "orders"
+    assert (config.batch_size, config.window_ms) == (100, 500)
+    assert (config.starting_position, config.starting_position_ms) == ("TRIM_HORIZON", None)
+    assert (config.consumer_group_id, config.event_source_arn, config.enabled) == (None, ARN, True)
+    assert not config.filters
+    assert (config.null_tombstones, config.retry_backoff_ms) == (False, 0)
+
+
+def test_parameters_are_taken_over():
+    config = parse(
+        batch_size=7, maximum_batching_window_in_seconds=3, starting_position="LATEST", consumer_group_id="billing",
+        event_source_arn=ARN.replace("demo", "other"), enabled=False, null_tombstones=True,
+        retry_backoff_in_seconds=0.25, filter_criteria={"Filters": [{"Pattern": '{"value":{"a":[1]}}'}]},
+    )  # fmt: skip
+    assert (config.batch_size, config.window_ms, config.starting_position) == (7, 3_000, "LATEST")
+    assert (config.consumer_group_id, config.enabled) == ("billing", False)
+    assert config.event_source_arn == ARN.replace("demo", "other")
+    assert (config.null_tombstones, config.retry_backoff_ms) == (True, 250)
+    assert [config.filters.passes(value) for value in (b'{"a":1}', b'{"a":2}')] == [True, False]
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 1), ("batch_size", 10_000)])
+def test_the_bounds_of_the_batch_size_are_within(name, value):
+    assert parse(**{name: value}).batch_size == value
+
+
+@pytest.mark.parametrize(("seconds", "window_ms"), [(0, 0), (300, 300_000)])
+def test_the_bounds_of_the_window_are_within(seconds, window_ms):
+    assert parse(maximum_batching_window_in_seconds=seconds).window_ms == window_ms
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [1_600_000_000, 1_600_000_000.0, datetime(2020, 9, 13, 12, 26, 40, tzinfo=timezone.utc)],
+    ids=["int", "float", "datetime"],
+)
+def test_at_timestamp_takes_epoch_seconds_or_a_datetime(timestamp):
+    config = parse(starting_position="AT_TIMESTAMP", starting_position_timestamp=timestamp)
+    assert config.starting_position_ms == 1_600_000_000_000
+
+
+def test_at_timestamp_may_be_now():
+    assert parse(starting_position="AT_TIMESTAMP", starting_position_timestamp=NOW / 1000).starting_position_ms == NOW
+
+
+@pytest.mark.parametrize("position", ["TRIM_HORIZON", "LATEST"])
+def test_without_a_timestamp_there_is_none(position):
+    assert parse(starting_position=position).starting_position_ms is None
+
+
+def test_a_self_managed_mapping_has_no_arn_and_names_the_brokers_in_any_order():
+    assert parse(**SELF_MANAGED).event_source_arn is None
+
+
+@pytest.mark.parametrize("group", ["g", "g" * 200, "a group/of:all*those+=.@-_signs"])
+def test_a_consumer_groups_id_of_awss_form_is_taken(group):
+    assert parse(consumer_group_id=group).consumer_group_id == group
+
+
+def test_a_consumer_group_is_taken_from_the_block_of_its_kind():
+    msk = parse(amazon_managed_kafka_event_source_config={"ConsumerGroupId": "g"})
+    own = parse(**SELF_MANAGED, self_managed_kafka_event_source_config={"ConsumerGroupId": "g"})
+    assert (msk.consumer_group_id, own.consumer_group_id) == ("g", "g")
+
+
+def test_stream_mode_may_be_named():
+    config = parse(**SELF_MANAGED, self_managed_kafka_event_source_config={"ConsumptionMode": "Stream"})
+    assert config.consumer_group_id is None
+
+
+def test_empty_blocks_are_taken():
+    config = parse(filter_criteria={}, amazon_managed_kafka_event_source_config={"SchemaRegistryConfig": {}})
+    assert not config.filters
+
+
+@pytest.mark.parametrize("topic", ["ab", "a" * 249, "a.b_c-D9", "_a"])
+def test_a_topic_of_awss_form_is_taken(topic):
+    assert parse(topic).topic == topic
+
+
+# --- names and types
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(TypeError) as raised:
+        parse(batchsize=10)
+    assert str(raised.value) == "An event source mapping has no parameter 'batchsize'. Did you mean 'batch_size'?"
+
+
+def test_an_unknown_name_that_is_near_to_none_is_refused_with_all():
+    with pytest.raises(TypeError) as raised:
+        parse(zzz=10)
+    text = str(raised.value)
+    assert text.startswith("An event source mapping has no parameter 'zzz'. There are: amazon_managed_kafka_event_")
+    assert "maximum_retry_attempts" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("topics", "The topic is the second argument: msk_esm(function, topic, ...)."),
+        ("function_name", "The function is the first argument: msk_esm(function, topic, ...)."),
+    ],
+)
+def test_what_is_an_argument_is_no_parameter(name, hint):
+    with pytest.raises(TypeError) as raised:
+        parse(**{name: "x"})
+    assert str(raised.value) == f"An event source mapping has no parameter {name!r}. {hint}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "valid"),
+    [
+        ("batch_size", "10", "int"),
+        ("batch_size", 1.0, "int"),
+        ("batch_size", True, "int"),
+        ("batch_size", None, "int"),
+        ("maximum_batching_window_in_seconds", 0.5, "int"),
+        ("starting_position", 1, "str"),
+        ("starting_position_timestamp", "2023-11-14", "datetime or int or float"),
+        ("starting_position_timestamp", True, "datetime or int or float"),
+        ("consumer_group_id", b"g", "str"),
+        ("amazon_managed_kafka_event_source_config", "g", "Mapping"),
+        ("self_managed_kafka_event_source_config", [], "Mapping"),
+        ("event_source_arn", None, "str"),
+        ("self_managed_event_source", "b-1:9092", "Mapping"),
+        ("source_access_configurations", {"Type": "VPC_SUBNET"}, "list or tuple"),
+        ("filter_criteria", [], "Mapping"),
+        ("destination_config", "arn", "Mapping"),
+        ("enabled", 1, "bool"),
+        ("null_tombstones", "yes", "bool"),
+        ("retry_backoff_in_seconds", "1", "int or float"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name, value, valid):
+    with pytest.raises(TypeError) as raised:
+        parse(**{name: value})
+    assert str(raised.value) == (
+        f"Invalid type for parameter {name}, value: {value!r}, type: {type(value)}, valid types: {valid}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "path", "found", "valid"),
+    [
+        ("amazon_managed_kafka_event_source_config", {"ConsumerGroupId": 5}, ".ConsumerGroupId", 5, "str"),
+        ("filter_criteria", {"Filters": "x"}, ".Filters", "x", "list or tuple"),
+        ("filter_criteria", {"Filters": [{"Pattern": "{}"}, "x"]}, ".Filters[1]", "x", "Mapping"),
+        ("filter_criteria", {"Filters": [{"Pattern": {}}]}, ".Filters[0].Pattern", {}, "str"),
+        ("source_access_configurations", [{"Type": None}], "[0].Type", None, "str"),
+        (
+            "self_managed_event_source",
+            {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": "b-1:9092"}},
+            ".Endpoints.KAFKA_BOOTSTRAP_SERVERS",
+            "b-1:9092",
+            "list or tuple",
+        ),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_inside_a_block_is_refused(name, value, path, found, valid):
+    with pytest.raises(TypeError) as raised:
+        parse(**{name: value})
+    assert str(raised.value) == (
+        f"Invalid type for parameter {name}{path}, value: {found!r}, type: {type(found)}, valid types: {valid}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "path", "member", "members"),
+    [
+        (
+            "amazon_managed_kafka_event_source_config", {"ConsumergroupId": "g"}, "", "ConsumergroupId",
+            "ConsumerGroupId, SchemaRegistryConfig",
+        ),
+        (
+            "self_managed_kafka_event_source_config", {"consumer_group_id": "g"}, "", "consumer_group_id",
+            "ConsumerGroupId, SchemaRegistryConfig, ConsumptionMode",
+        ),
+        ("filter_criteria", {"Filters": [{"pattern": "{}"}]}, ".Filters[0]", "pattern", "Pattern"),
+        ("self_managed_event_source", {"Endpoints": {"BROKERS": []}}, ".Endpoints", "BROKERS",
+         "KAFKA_BOOTSTRAP_SERVERS"),
+        ("source_access_configurations", [{"Uri": "subnet:x"}], "[0]", "Uri", "Type, URI"),
+    ],
+)  # fmt: skip
+def test_a_member_that_a_block_has_not_is_refused(name, value, path, member, members):
+    with pytest.raises(TypeError) as raised:
+        parse(**{name: value})
+    assert str(raised.value) == f'Unknown parameter in {name}{path}: "{member}", must be one of: {members}'
+
+
+@pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf")])
+def test_a_backoff_is_a_number_of_seconds(seconds):
+    with pytest.raises(ValueError, match="seconds, 0 or more") as raised:
+        parse(retry_backoff_in_seconds=seconds)
+    assert str(raised.value) == f"retry_backoff_in_seconds={seconds!r}: seconds, 0 or more."
+
+
+# --- shapes
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "member", "constraint"),
+    [
+        ("batch_size", 20_000, "batchSize", "Member must have value less than or equal to 10000"),
+        ("batch_size", 10_001, "batchSize", "Member must have value less than or equal to 10000"),
+        ("batch_size", 0, "batchSize", "Member must have value greater than or equal to 1"),
+        (
+            "maximum_batching_window_in_seconds", 301, "maximumBatchingWindowInSeconds",
+            "Member must have value less than or equal to 300",
+        ),
+        (
+            "maximum_batching_window_in_seconds", -1, "maximumBatchingWindowInSeconds",
+            "Member must have value greater than or equal to 0",
+        ),
+        (
+            "starting_position", "invalid", "startingPosition",
+            "Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]",
+        ),
+        (
+            "consumer_group_id", "g" * 201, "amazonManagedKafkaEventSourceConfig.consumerGroupId",
+            "Member must have length less than or equal to 200",
+        ),
+        (
+            "consumer_group_id", "", "amazonManagedKafkaEventSourceConfig.consumerGroupId",
+            "Member must have length greater than or equal to 1",
+        ),
+        (
+            "consumer_group_id", "größe", "amazonManagedKafkaEventSourceConfig.consumerGroupId",
+            r"Member must satisfy regular expression pattern: [ a-zA-Z0-9-\/*:_+=.@-]*",
+        ),
+        (
+            "event_source_arn", "demo", "eventSourceArn",
+            r"Member must satisfy regular expression pattern: arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:"
+            r"((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)",
+        ),
+    ],
+)  # fmt: skip
+def test_a_value_outside_its_shape_is_refused(name, value, member, constraint):
+    assert refused(**{name: value}) == one(value, member, constraint)
+
+
+def test_a_consumer_group_in_a_block_has_the_same_shape():
+    member = "selfManagedKafkaEventSourceConfig.consumerGroupId"
+    constraint = "Member must have length greater than or equal to 1"
+    assert refused(**SELF_MANAGED, consumer_group_id="") == one("", member, constraint)
+    block = {"ConsumerGroupId": ""}
+    assert refused(**SELF_MANAGED, self_managed_kafka_event_source_config=block) == one("", member, constraint)
+
+
+@pytest.mark.parametrize("topic", ["bad/topic", ".hidden", "a", "", "a" * 250, "orders\n", "größe"])
+def test_a_topic_of_another_form_is_refused(topic):
+    assert refused(topic) == one(
+        f"[{topic}]",
+        "topics",
+        "Member must satisfy constraint: [Member must have length less than or equal to 249, "
+        "Member must have length greater than or equal to 1, "
+        r"Member must satisfy regular expression pattern: [^.]([a-zA-Z0-9\-_.]+), Member must not be null]",
+    )
+
+
+def test_a_filter_pattern_has_4096_characters_at_most():
+    longest = '{"value":{"a":["' + "x" * 4076 + '"]}}'
+    assert len(longest) == 4096
+    good, bad = {"Pattern": longest}, {"Pattern": longest + " "}
+    assert parse(filter_criteria={"Filters": [good]}).filters
+    assert refused(filter_criteria={"Filters": [good, bad]}) == one(
+        bad["Pattern"], "filterCriteria.filters.2.member.pattern", "Member must have length less than or equal to 4096"
+    )
+
+
+def test_shape_errors_are_reported_together_and_before_all_others():
+    assert refused("bad/topic", batch_size=0, starting_position="NOW", queues=["q"]) == (
+        SHAPE,
+        "3 validation errors detected: "
+        + "; ".join(
+            [
+                violation(0, "batchSize", "Member must have value greater than or equal to 1"),
+                violation(
+                    "NOW",
+                    "startingPosition",
+                    "Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]",
+                ),
+                violation(
+                    "[bad/topic]",
+                    "topics",
+                    "Member must satisfy constraint: [Member must have length less than or equal to 249, Member must "
+                    "have length greater than or equal to 1, Member must satisfy regular expression pattern: "
+                    r"[^.]([a-zA-Z0-9\-_.]+), Member must not be null]",
+                ),
+            ]
+        ),
+    )
+
+
+# --- meaning
+
+UNSUPPORTED = "Unsupported '{}' parameter for given event source mapping type."
+NO_TIMESTAMP = "When the starting position is 'AT_TIMESTAMP', a starting position timestamp must be provided."
+NO_ACCESS = "Required 'sourceAccessConfigurations' parameter is missing."
+PROVISIONED_ONLY = (
+    "{} is only available for Provisioned Mode. To configure {}, please enable Provisioned Mode by specifying "
+    "MinimumPollers in ProvisionedPollerConfig."
+)
+ROWS = [
+    ({"self_managed_event_source": {}}, "Unrecognized event source."),
+    ({"self_managed_event_source": {"Endpoints": {}}}, "Unrecognized event source."),
+    ({**SELF_MANAGED, "event_source_arn": ARN}, "Unrecognized event source."),
+    ({**SELF_MANAGED, "source_access_configurations": []}, NO_ACCESS),
+    ({"self_managed_event_source": SELF_MANAGED["self_managed_event_source"]}, NO_ACCESS),
+    ({"starting_position": "AT_TIMESTAMP"}, NO_TIMESTAMP),
+    (
+        {"starting_position": "AT_TIMESTAMP", "starting_position_timestamp": NOW / 1000 + 1},
+        "The starting position timestamp must not be in the future.",
+    ),
+    (
+        {"starting_position_timestamp": 1},
+        "StartingPositionTimestamp can only be used when the starting position is 'AT_TIMESTAMP'.",
+    ),
+    ({"queues": ["q"]}, UNSUPPORTED.format("queues")),
+    ({"parallelization_factor": 2}, UNSUPPORTED.format("parallelizationFactor")),
+    ({"tumbling_window_in_seconds": 2}, UNSUPPORTED.format("tumblingWindowInSeconds")),
+    ({"scaling_config": {}}, UNSUPPORTED.format("scalingConfig")),
+    ({"document_db_event_source_config": {}}, UNSUPPORTED.format("documentDBEventSourceConfig")),
+    ({"self_managed_kafka_event_source_config": {}}, UNSUPPORTED.format("selfManagedKafkaEventSourceConfig")),
+    (
+        {**SELF_MANAGED, "amazon_managed_kafka_event_source_config": {}},
+        UNSUPPORTED.format("amazonManagedKafkaEventSourceConfig"),
+    ),
+    ({"metrics_config": {"Metrics": ["EventCount"]}}, PROVISIONED_ONLY.format("MetricsConfig", "MetricsConfig")),
+    (
+        {"amazon_managed_kafka_event_source_config": {"SchemaRegistryConfig": {"EventRecordFormat": "JSON"}}},
+        PROVISIONED_ONLY.format("SchemaRegistryConfig", "Schema Registry"),
+    ),
+    (
+        {"destination_config": {"OnSuccess": {"Destination": "arn:aws:sqs:us-east-1:123456789012:q"}}},
+        "Unsupported DestinationConfig parameter for given event source mapping type.",
+    ),
+    ({"filter_criteria": {"Filters": [{"Pattern": "single-string"}]}}, "Invalid filter pattern definition."),
+    (
+        {"filter_criteria": {"Filters": [{"Pattern": '[{"eventName": ["INSERT"=123}]'}]}},
+        "Invalid filter pattern definition.",
+    ),
+    ({"filter_criteria": {"Filters": [{}]}}, "Invalid filter pattern definition."),
+    (
+        {"filter_criteria": {"Filters": [{"Pattern": '{"value":{"a":[1]}}'}] * 6}},
+        "A mapping has at most 5 filters (spec 6.1); 6 were given.",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("parameters", "message"), ROWS)
+def test_what_aws_refuses_is_refused_with_its_text(parameters, message):
+    assert refused(**parameters) == (INVALID, message)
+
+
+def test_the_order_of_the_checks_for_msk():
+    """Shapes, timestamp, queues, and only then a timestamp that stands alone."""
+    assert refused("x", starting_position="AT_TIMESTAMP", queues=["q"])[0] == SHAPE
+    assert refused(starting_position="AT_TIMESTAMP", queues=["q"]) == (INVALID, NO_TIMESTAMP)
+    assert refused(starting_position_timestamp=1, queues=["q"]) == (INVALID, UNSUPPORTED.format("queues"))
+
+
+def test_the_order_of_the_checks_for_self_managed_kafka():
+    """Shapes, source access, timestamp, queues; what AWS refuses comes before what this kit cannot do."""
+    elsewhere = {"self_managed_event_source": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["kafka:1000"]}}}
+    timestamp = {"starting_position": "AT_TIMESTAMP", "queues": ["q"]}
+    assert refused(**elsewhere, **timestamp, batch_size=0)[0] == SHAPE
+    assert refused(**elsewhere, **timestamp) == (INVALID, NO_ACCESS)
+    assert refused(**SELF_MANAGED, **timestamp) == (INVALID, NO_TIMESTAMP)
+    assert refused(**SELF_MANAGED, queues=["q"]) == (INVALID, UNSUPPORTED.format("queues"))
+
+
+def test_a_timestamp_in_the_future_is_told_by_the_given_time():
+    with pytest.raises(EventSourceMappingError):
+        parse(starting_position="AT_TIMESTAMP", starting_position_timestamp=(NOW + 1) / 1000)
+
+
+# --- what this kit does not do
+
+
+@pytest.mark.parametrize(
+    "block", ["amazon_managed_kafka_event_source_config", "self_managed_kafka_event_source_config"]
+)
+def test_a_consumer_group_is_given_in_one_place(block):
+    kind = SELF_MANAGED if block.startswith("self") else {}
+    with pytest.raises(TypeError) as raised:
+        parse(**kind, consumer_group_id="g", **{block: {"ConsumerGroupId": "g"}})
+    assert str(raised.value) == (
+        "consumer_group_id is a shorthand for the block's ConsumerGroupId: give one of the two."
+    )
+
+
+def test_a_mapping_reads_from_the_broker_of_its_test_only():
+    elsewhere = {
+        **SELF_MANAGED,
+        "self_managed_event_source": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["kafka:1000"]}},
+    }
+    with pytest.raises(MskError) as raised:
+        parse(**elsewhere)
+    assert str(raised.value) == (
+        "The mapping reads from the broker of this test, b-1:9092,b-2:9092, but self_managed_event_source names "
+        "['kafka:1000']: give msk_broker.bootstrap_servers.split(',') as its KAFKA_BOOTSTRAP_SERVERS."
+    )
+
+
+@pytest.mark.parametrize("kind", [{}, SELF_MANAGED], ids=["MSK", "self-managed"])
+def test_authentication_is_never_left_out_in_silence(kind):
+    access = [{"Type": "VPC_SUBNET", "URI": "subnet:s"}, {"Type": "SASL_SCRAM_512_AUTH", "URI": "arn:secret"}]
+    with pytest.raises(NotSupported, match=r"^Authentication by SASL_SCRAM_512_AUTH is not run yet"):
+        parse(**{**kind, "source_access_configurations": access})
+
+
+def test_queue_mode_is_refused():
+    with pytest.raises(NotSupported, match=r"^ConsumptionMode: only 'Stream' is run"):
+        parse(**SELF_MANAGED, self_managed_kafka_event_source_config={"ConsumptionMode": "Queue"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bisect_batch_on_function_error", "destination_config", "function_response_types", "kms_key_arn",
+        "logging_config", "maximum_record_age_in_seconds", "maximum_retry_attempts", "provisioned_poller_config",
+        "tags",
+    ],
+)  # fmt: skip
+def test_what_aws_takes_and_this_version_does_not_run_is_refused(name):
+    with pytest.raises(NotSupported) as raised:
+        parse(**{name: {}})
+    assert str(raised.value) == f"AWS has a parameter {name!r}, but this version of pytest_msk does not run it yet."
+
+
+def test_with_provisioned_pollers_the_missing_mode_is_named_first():
+    with pytest.raises(NotSupported, match="'metrics_config'"):
+        parse(provisioned_poller_config={"MinimumPollers": 1}, metrics_config={"Metrics": ["EventCount"]})
+
+
+def test_a_filter_on_something_else_than_the_value_is_refused():
+    with pytest.raises(NotSupported, match="filters on 'key', but a Kafka mapping filters on 'value' only"):
+        parse(filter_criteria={"Filters": [{"Pattern": '{"key":["a"]}'}]})
