@@ -1,0 +1,20 @@
+"""The pages that repeat what the code says are held to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_msk.brokers import container, external
+from pytest_msk.brokers.embedded import limits as embedded
+
+PAGE = (Path(__file__).parent.parent / "docs" / "brokers.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", [embedded, container, external], ids=["embedded", "container", "external"])
+def test_page_shows_exactly_the_limits_of_each_kind(kind, request):
+    name = request.node.callspec.id
+    section = PAGE.partition(f"### {name}\n")[2].partition("\n### ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    assert rows == [f"| {limit.name} | {limit.reason} | {limit.instead} |" for limit in kind.LIMITS]
