@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..clock import Clock, Deadline
 from ..errors import BrokerError, TopicExists
 from . import BrokerKind, ClientSetting, Limit, Watermarks
-from .clients import Clients
+from .clients import Clients, commit
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -306,6 +306,10 @@ class ClusterBroker(ABC):
             raise
         return {at.partition: at.offset for at in found.topic_partitions if at.topic == topic and at.offset >= 0}
 
+    def commit(self, consumer: Consumer, group: str, topic: str, positions: Mapping[int, int]) -> str | None:  # noqa: ARG002
+        """Commit as a member of a group; returns the reason of a refusal because the group has rebalanced."""
+        return commit(consumer, topic, positions)
+
     def rebalancing(self, group: str) -> bool:
         """Whether a group is between two generations: its members are joining, or wait for their partitions."""
         from confluent_kafka import ConsumerGroupState
@@ -430,34 +434,40 @@ class ClusterBroker(ABC):
     def _ask_leaders(
         self, asked: str, deadline: Deadline, question: Callable[[AdminClient, float], Mapping[Any, Future[T]]]
     ) -> dict[Any, T]:
-        """Put a question that goes to the leaders of partitions."""
+        """Put a question that goes to the leaders of partitions; leaders that are just changing are waited for."""
         from confluent_kafka import KafkaError
 
-        try:
-            return self._ask_all(asked, deadline, question)
-        except Refused as refused:
-            if refused.error.code() not in (KafkaError._UNKNOWN_PARTITION, KafkaError._NOENT):
-                raise
-        # The client remembers a topic as it once was, without its newest partitions or leaders: make it look again.
-        self._call(asked, lambda admin: admin.list_topics(timeout=_request(deadline)))
-        return self._ask_all(asked, deadline, question)
+        changing = (
+            KafkaError.LEADER_NOT_AVAILABLE,
+            KafkaError.NOT_LEADER_FOR_PARTITION,
+            KafkaError.REPLICA_NOT_AVAILABLE,
+            KafkaError.UNKNOWN_LEADER_EPOCH,  # told of in the metadata, and not yet by the leader itself
+            KafkaError.FENCED_LEADER_EPOCH,
+        )
+        stale = (KafkaError._UNKNOWN_PARTITION, KafkaError._NOENT)
+        answers: list[dict[Any, T]] = []
+        looked_again = False
+        while refused := self._refusal(lambda: answers.append(self._ask_all(asked, deadline, question))):
+            if refused.error.code() in changing:
+                self._pause(f"{asked}: {refused.error.str()}", deadline)
+            elif refused.error.code() in stale and not looked_again:
+                # The client remembers a topic as it once was, without its newest partitions: make it look again.
+                self._call(asked, lambda admin: admin.list_topics(timeout=_request(deadline)))
+                looked_again = True
+            else:
+                raise refused
+        return answers[0]
 
     def _wait_until_usable(self, asked: str, name: str, partitions: Iterable[int], deadline: Deadline) -> None:
         """Return when the leader of every partition answers: until then a fresh client meets errors and backs off."""
         from confluent_kafka import KafkaError
 
-        not_yet = {
+        not_yet = (
             KafkaError.UNKNOWN_TOPIC_OR_PART,
-            KafkaError.LEADER_NOT_AVAILABLE,
-            KafkaError.NOT_LEADER_FOR_PARTITION,
-            KafkaError.REPLICA_NOT_AVAILABLE,
-            KafkaError.UNKNOWN_LEADER_EPOCH,  # the controller has said who leads, the leader has not heard of it
-            KafkaError.FENCED_LEADER_EPOCH,
-            KafkaError.OFFSET_NOT_AVAILABLE,
-            KafkaError._UNKNOWN_PARTITION,
             KafkaError._UNKNOWN_TOPIC,
+            KafkaError._UNKNOWN_PARTITION,
             KafkaError._NOENT,
-        }
+        )
         look = partial(self._offsets_at, asked, name, partitions, _LATEST, deadline)
         while (refused := self._refusal(look)) is not None:
             if refused.error.code() not in not_yet:
