@@ -6,21 +6,22 @@ testcontainers; *external* is a cluster that somebody else runs. Everything else
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
 
     from ..clock import Clock
 
-__all__ = ["BROKER_KINDS", "Broker", "BrokerKind", "ClientSetting", "Limit", "Watermarks"]
+__all__ = ["BROKER_KINDS", "Broker", "BrokerKind", "ClientSetting", "Committer", "Limit", "Watermarks"]
 
 BrokerKind = Literal["embedded", "container", "external"]
 BROKER_KINDS: tuple[BrokerKind, ...] = ("embedded", "container", "external")
 
 ClientSetting = str | int | float | bool
+Committer: TypeAlias = "Callable[[Mapping[int, int]], str | None]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +108,14 @@ class Broker(Protocol):
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """A group's committed offsets in a topic, per partition; a partition without one is left out."""
+
+    def committer(self, consumer: Consumer, group: str, topic: str) -> Committer:
+        """What commits as `consumer`, a member of `group`, for as long as its assignment lasts.
+
+        Returns:
+            A function of the next offsets to be read, per partition. It answers `None` when the broker has them, and
+            the broker's reason when it refused because the group has rebalanced; other refusals are `BrokerError`.
+        """
 
     def rebalancing(self, group: str) -> bool:
         """Whether a group is between two generations: its members are joining, or wait for their partitions."""

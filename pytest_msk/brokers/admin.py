@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..clock import Clock, Deadline
 from ..errors import BrokerError, TopicExists
-from . import BrokerKind, ClientSetting, Limit, Watermarks
-from .clients import Clients, commit
+from . import BrokerKind, ClientSetting, Committer, Limit, Watermarks
+from .clients import Clients, committer
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -306,9 +306,9 @@ class ClusterBroker(ABC):
             raise
         return {at.partition: at.offset for at in found.topic_partitions if at.topic == topic and at.offset >= 0}
 
-    def commit(self, consumer: Consumer, group: str, topic: str, positions: Mapping[int, int]) -> str | None:  # noqa: ARG002
-        """Commit as a member of a group; returns the reason of a refusal because the group has rebalanced."""
-        return commit(consumer, topic, positions)
+    def committer(self, consumer: Consumer, group: str, topic: str) -> Committer:  # noqa: ARG002 - the consumer knows
+        """What commits as `consumer`, a member of `group`; see `Broker.committer`."""
+        return committer(consumer, topic)
 
     def rebalancing(self, group: str) -> bool:
         """Whether a group is between two generations: its members are joining, or wait for their partitions."""

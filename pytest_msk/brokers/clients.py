@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from ..clock import Deadline
 from ..errors import BrokerError
-from . import ClientSetting
+from . import ClientSetting, Committer
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
 
     from ._quick import QuickConsumer, TrackedProducer
 
-__all__ = ["Clients", "client_config"]
+__all__ = ["Clients", "client_config", "committer"]
 
 # The largest record that a client lets through; librdkafka's own limit of 1 MB would hide the topic's.
 _LARGEST_RECORD_BYTES = 100_000_000
@@ -73,6 +73,33 @@ def client_config(bootstrap_servers: str, settings: Mapping[str, ClientSetting])
         settings: librdkafka's own settings, with dots or with `_` for `.`; they win.
     """
     return {"bootstrap.servers": bootstrap_servers, **_QUICK, **_dotted(settings)}
+
+
+def committer(consumer: Consumer, topic: str) -> Committer:
+    """What commits through a consumer's own connection; see `Broker.committer`."""
+    from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+    rebalanced = (
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError._STATE,
+    )
+
+    def commit(positions: Mapping[int, int]) -> str | None:
+        offsets = [TopicPartition(topic, partition, offset) for partition, offset in positions.items()]
+        try:
+            errors = [found.error for found in consumer.commit(offsets=offsets, asynchronous=False)]
+        except KafkaException as raised:
+            errors = [raised.args[0]]
+        for error in filter(None, errors):
+            if error.code() not in rebalanced:
+                raise BrokerError(f"Committing {dict(positions)} of {topic!r} failed: {error.str()} ({error.name()}).")
+            return str(error.str())
+        return None
+
+    return commit
 
 
 def _dotted(settings: Mapping[str, ClientSetting]) -> dict[str, ClientSetting]:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
-from ..brokers import Broker, Watermarks
+from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
 from .config import EventSourceMappingConfig
@@ -85,6 +85,7 @@ class Poller:
         self._marks: dict[int, Watermarks] = {}
         self._joined = self._paused = False
         self._generation = 0
+        self._commit: Committer | None = None
         self._known_partitions = broker.partition_count(self._topic)
         self._consumer: Consumer = broker.consumer(
             group,
@@ -170,6 +171,7 @@ class Poller:
             found.offset = self._positions[found.partition] = start
             self._queues[found.partition] = deque()
         consumer.assign(committed)
+        self._commit = self._broker.committer(consumer, self._group, self._topic)
         self._joined, self._paused = True, False
         self._events.assigned({found.partition: found.offset for found in committed})
         for reset in resets:
@@ -320,25 +322,9 @@ class Poller:
         Raises:
             BrokerError: the broker refused for another reason.
         """
-        from confluent_kafka import KafkaError, KafkaException
-
-        rebalanced = (
-            KafkaError.ILLEGAL_GENERATION,
-            KafkaError.UNKNOWN_MEMBER_ID,
-            KafkaError.REBALANCE_IN_PROGRESS,
-            KafkaError._ASSIGNMENT_LOST,
-            KafkaError._STATE,
-        )
-        offsets = [self._at(partition, offset) for partition, offset in positions.items()]
-        try:
-            errors = [found.error for found in self._consumer.commit(offsets=offsets, asynchronous=False)]
-        except KafkaException as raised:
-            errors = [raised.args[0]]
-        for error in filter(None, errors):
-            if error.code() not in rebalanced:
-                raise BrokerError(f"Committing {dict(positions)} of {self._topic!r} failed: {error.str()}.")
-            return str(error.str())
-        return None
+        if self._commit is None:
+            raise BrokerError("The mapping has no partitions whose offsets it could commit.")
+        return self._commit(positions)
 
     def close(self) -> None:
         """Leave the group and free the client; what was read and not committed is read again by the next owner."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...clock import Clock, RealClock, VirtualClock
 from ...errors import BrokerError, TopicExists
-from .. import BrokerKind, ClientSetting, Limit, Watermarks
+from .. import BrokerKind, ClientSetting, Committer, Limit, Watermarks
 from ..clients import Clients
 from ._group_messages import DescribedGroup, GroupState
 from .batch import RecordInBatch
@@ -20,6 +20,7 @@ from .limits import LIMITS
 from .log import PartitionLog
 from .loop import Loop
 from .node import Node
+from .offsets import CommitOffsets, OffsetCommit
 from .server import Server, close_in_children
 from .settings import Settings
 from .topics import Topic
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedBroker"]
 
+# What a topic of the kit gets on every kind of broker, and the broker's settings by which a test says otherwise.
+_KIT_TOPIC_CONFIGS = {
+    "message.timestamp.after.max.ms": (str(2**63 - 1), "log.message.timestamp.after.max.ms"),
+    "retention.ms": ("-1", "log.retention.ms", "log.retention.minutes", "log.retention.hours"),
+}
+
 _Result = TypeVar("_Result")
+
+#: How a commit is refused to a member that is out of step with its group.
+_REBALANCED = (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION, ErrorCode.REBALANCE_IN_PROGRESS)
 
 
 class EmbeddedBroker:
@@ -56,6 +66,9 @@ class EmbeddedBroker:
         self._loop = Loop("pytest_msk embedded broker", self._failures.append)
         self._node = Node(checked, clock or RealClock(), self._loop, hold_heartbeats=hold_heartbeats)
         self._unwatch: Callable[[], None] | None = None
+        self._topic_configs = {
+            name: value for name, (value, *named) in _KIT_TOPIC_CONFIGS.items() if not checked.given.keys() & set(named)
+        }
         self._server = Server(self._loop, max_request=checked.int("socket.request.max.bytes"), gone=self._gone)
         self._node.port = self._server.port
         self._server.serve(handlers_of(self._node))
@@ -123,11 +136,15 @@ class EmbeddedBroker:
     def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Create a topic; it can be used at once.
 
+        As on every broker of the kit, its records may have any timestamp and are kept for ever, unless `config` or the
+        broker's settings say otherwise.
+
         Raises:
             TopicExists: it is there already.
             BrokerError: the name, the number or a config is refused.
         """
-        self._ask(lambda: self._node.topics.create(name, partitions=partitions, configs=dict(config or {})))
+        configs = {**self._topic_configs, **(config or {})}
+        self._ask(lambda: self._node.topics.create(name, partitions=partitions, configs=configs))
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with every group's offsets in it; one that is not there is no error."""
@@ -220,6 +237,30 @@ class EmbeddedBroker:
         with self._held():
             committed = self._node.groups.committed(group)
         return {partition: each.offset for (name, partition), each in committed.items() if name == topic}
+
+    def committer(self, consumer: Consumer, group: str, topic: str) -> Committer:
+        """What commits as `consumer`, a member of `group`; see `Broker.committer`.
+
+        The commit is the one that the consumer would send, without the way over its socket, which takes longer than all
+        that a mapping does with a small batch.
+        """
+        member = consumer.memberid() or ""
+
+        def commit(positions: Mapping[int, int]) -> str | None:
+            offsets = (OffsetCommit(topic=topic, partition=p, offset=offset) for p, offset in positions.items())
+            with self._held():
+                groups = self._node.groups
+                generation = groups.describe(group).generation_id
+                request = CommitOffsets(
+                    group_id=group, member_id=member, generation_id=generation, offsets=tuple(offsets)
+                )
+                refused = [result.error for result in groups.commit_offsets(request) if result.error]
+            if refused and refused[0] not in _REBALANCED:
+                what = f"commit {dict(positions)} of {topic!r}"
+                raise BrokerError(f"The embedded broker refused to {what}: {refused[0].name}.")
+            return refused[0].name if refused else None
+
+        return commit
 
     def rebalancing(self, group: str) -> bool:
         """Whether a group is between two generations: its members are joining, or wait for their partitions."""
