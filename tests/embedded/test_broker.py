@@ -8,6 +8,7 @@ import pytest
 from wire_client import WireClient, batch
 
 from pytest_msk.brokers import Watermarks
+from pytest_msk.brokers.admin import KIT_TOPIC_CONFIG
 from pytest_msk.brokers.embedded import EmbeddedBroker
 from pytest_msk.brokers.embedded.messages.groups import OFFSET_COMMIT
 from pytest_msk.brokers.embedded.messages.records import PRODUCE
@@ -55,6 +56,20 @@ def test_topics(broker: EmbeddedBroker) -> None:
     broker.delete_topic("a")
     broker.delete_topic("a")
     assert broker.topics() == {"b"}
+
+
+def test_the_kits_topics_are_the_same_on_every_broker(broker: EmbeddedBroker) -> None:
+    broker.create_topic("t")
+    broker.create_topic("u", config={"retention.ms": "5"})
+    assert broker._node.topic("t").configs == dict(KIT_TOPIC_CONFIG)
+    assert broker._node.topic("u").configs == {**KIT_TOPIC_CONFIG, "retention.ms": "5"}
+
+
+@pytest.mark.parametrize("name", ["log.retention.ms", "log.retention.minutes", "log.retention.hours"])
+def test_a_retention_of_the_brokers_holds_for_the_kits_topics(name: str) -> None:
+    with EmbeddedBroker({name: "1"}) as broker:
+        broker.create_topic("t")
+        assert broker._node.topic("t").configs.keys() == {"message.timestamp.after.max.ms"}
 
 
 def test_a_topic_made_again_is_empty(broker: EmbeddedBroker, client: WireClient) -> None:
@@ -119,7 +134,7 @@ def test_a_closed_broker_says_so(broker: EmbeddedBroker) -> None:
 def test_retention_follows_the_tests_clock_at_once(broker: EmbeddedBroker, client: WireClient) -> None:
     clock = VirtualClock(START)
     broker.use_clock(clock)
-    broker.create_topic("week")
+    broker.create_topic("week", config={"retention.ms": str(7 * DAY * 1000)})
     broker.create_topic("for.ever", config={"retention.ms": "-1"})
     broker.create_topic("small", config={"retention.ms": "-1", "retention.bytes": "1"})
     for topic in broker.topics():
@@ -171,7 +186,7 @@ def test_log_append_time_is_the_tests_time(client: WireClient, broker: EmbeddedB
 def test_the_machines_time_is_never_too_late(client: WireClient, broker: EmbeddedBroker) -> None:
     """Clients stamp records with the machine's time, also when the test's clock stands years before it."""
     broker.use_clock(VirtualClock(START))
-    broker.create_topic("t")
+    broker.create_topic("t", config={"message.timestamp.after.max.ms": "3600000"})
     now = broker._node._real.now_ms()
     assert client.produce("t", batch(b"a", timestamp=now))["error_code"] == 0
     later = client.produce("t", batch(b"a", timestamp=now + 7_200_000))

@@ -219,8 +219,9 @@ def patched(raw: bytes, at: int, value: bytes) -> bytes:
     ("at", "value", "code"),
     [
         (22, b"\x20", ErrorCode.INVALID_RECORD),  # a control batch
-        (22, b"\x10", ErrorCode.INVALID_TXN_STATE),  # of a transaction
+        (22, b"\x10", ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),  # of a transaction
         (22, b"\x07", ErrorCode.CORRUPT_MESSAGE),  # an unknown codec
+        (0, b"\0\0\0\0\0\0\0\x05", ErrorCode.INVALID_RECORD),  # an offset of its own
         (23, b"\0\0\0\x05", ErrorCode.INVALID_RECORD),  # last offset and count differ
         (57, b"\0\0\0\0", ErrorCode.INVALID_RECORD),  # no record
         (43, (7).to_bytes(8, "big"), ErrorCode.INVALID_RECORD),  # a producer without a sequence

@@ -23,8 +23,7 @@ LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL = -1, -2, -3, -4
 
 @pytest.fixture(autouse=True)
 def _the_topic(broker: EmbeddedBroker) -> None:
-    # The batches here have a fixed time, which the machine's clock may be far from.
-    broker.create_topic("t", partitions=2, config={"message.timestamp.after.max.ms": str(2**62), "retention.ms": "-1"})
+    broker.create_topic("t", partitions=2)
 
 
 @pytest.mark.parametrize("version", range(PRODUCE.versions[0], PRODUCE.versions[1] + 1))
@@ -143,7 +142,7 @@ def test_limits_of_a_fetch(client: WireClient) -> None:
 
 def test_fetch_max_bytes_is_a_broker_setting_too() -> None:
     with EmbeddedBroker({"fetch.max.bytes": "1024"}) as broker, WireClient(broker.bootstrap_servers) as client:
-        broker.create_topic("t", config={"message.timestamp.after.max.ms": str(2**62)})
+        broker.create_topic("t")
         for _ in range(3):
             client.produce("t", batch(b"x" * 900))
         assert len(client.fetch("t", 0)["records"]) == len(batch(b"x" * 900))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import Limit
 
-__all__ = ["LIMITS", "TRANSACTIONS", "TRANSACTIONS_SENTENCE"]
+__all__ = ["CONSUMER_PROTOCOL_SENTENCE", "LIMITS", "TRANSACTIONS_SENTENCE"]
 
 _REAL = "a container broker (--msk-broker=container)"
 
@@ -23,8 +23,12 @@ COMPACTION = Limit(
 )
 CONSUMER_PROTOCOL = Limit(
     name="consumer protocol",
-    reason="group.protocol=consumer (KIP-848) and share groups are not spoken; the classic protocol is",
+    reason="group.protocol=consumer (KIP-848) is refused with UNSUPPORTED_VERSION; share groups are not spoken",
     instead=f"group.protocol=classic, or {_REAL}",
+)
+CONSUMER_PROTOCOL_SENTENCE = (
+    "The embedded broker has no groups of the consumer protocol: set group.protocol=classic, or run this test on a "
+    "container broker (--msk-broker=container)."
 )
 SECURITY = Limit(
     name="security",

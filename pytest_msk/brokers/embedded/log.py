@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .batch import BatchHeader, RecordInBatch, check_crc, records_of, stored
 from .errors import ErrorCode, Refused
+from .limits import TRANSACTIONS_SENTENCE
 from .producers import ProducerStates
 from .wire import Buffer
 
@@ -106,7 +107,13 @@ class PartitionLog:
         return self._store(header, records, append_time)
 
     def _check(self, header: BatchHeader, records: Buffer, config: LogConfig, now_ms: int, latest_ms: int) -> None:
-        """Everything that Kafka asks of a batch, cheapest first."""
+        """Everything that Kafka asks of a batch, in its order."""
+        if header.base_offset != 0:
+            raise Refused(
+                ErrorCode.INVALID_RECORD,
+                f"The baseOffset of the record batch in the append to {self.topic}-{self.partition} should be 0, but "
+                f"it is {header.base_offset}",
+            )
         if len(records) > config.max_message_bytes:
             raise Refused(
                 ErrorCode.MESSAGE_TOO_LARGE,
@@ -117,7 +124,7 @@ class PartitionLog:
         if header.control:
             raise Refused(ErrorCode.INVALID_RECORD, "Clients are not allowed to write control records")
         if header.transactional:
-            raise Refused(ErrorCode.INVALID_TXN_STATE, "The embedded broker has no transactions.")
+            raise Refused(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, TRANSACTIONS_SENTENCE)
         if header.record_count <= 0 or header.record_count != header.last_offset_delta + 1:
             raise Refused(
                 ErrorCode.INVALID_RECORD,

@@ -17,7 +17,9 @@ from .._group_messages import (
 )
 from ..connection import Call
 from ..errors import ErrorCode
+from ..limits import CONSUMER_PROTOCOL_SENTENCE
 from ..messages.groups import (
+    CONSUMER_GROUP_HEARTBEAT,
     DELETE_GROUPS,
     DESCRIBE_GROUPS,
     HEARTBEAT,
@@ -47,6 +49,7 @@ def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct 
         (SYNC_GROUP, groups.sync),
         (HEARTBEAT, groups.heartbeat),
         (LEAVE_GROUP, groups.leave),
+        (CONSUMER_GROUP_HEARTBEAT, groups.refuse_consumer_protocol),
         (DESCRIBE_GROUPS, groups.describe),
         (LIST_GROUPS, groups.list),
         (DELETE_GROUPS, groups.delete),
@@ -135,6 +138,13 @@ class _Groups:
                 {"member_id": each.member_id, "group_instance_id": each.group_instance_id, "error_code": each.error}
                 for each in result.members
             ],
+        }
+
+    def refuse_consumer_protocol(self, _call: Call, request: Struct) -> Struct:
+        return {
+            "error_code": ErrorCode.UNSUPPORTED_VERSION,
+            "error_message": CONSUMER_PROTOCOL_SENTENCE,
+            "member_id": request["member_id"],
         }
 
     def describe(self, call: Call, request: Struct) -> Struct:

@@ -6,6 +6,7 @@ from ..wire import Api
 
 __all__ = [
     "APIS",
+    "CONSUMER_GROUP_HEARTBEAT",
     "DELETE_GROUPS",
     "DESCRIBE_GROUPS",
     "HEARTBEAT",
@@ -277,7 +278,40 @@ OFFSET_DELETE = Api(
     """,
 )
 
+# Spoken only to be refused, as a Kafka broker does whose group.version feature is off: a client that is not
+# answered would wait for ever.
+CONSUMER_GROUP_HEARTBEAT = Api(
+    key=68,
+    name="ConsumerGroupHeartbeat",
+    versions=(0, 1),
+    flexible=0,
+    request="""
+        group_id: string
+        member_id: string
+        member_epoch: int32
+        instance_id: string?
+        rack_id: string?
+        rebalance_timeout_ms: int32
+        subscribed_topic_names: []string?
+        subscribed_topic_regex: string? 1+
+        server_assignor: string?
+        topic_partitions: []?
+            topic_id: uuid
+            partitions: []int32
+    """,
+    response="""
+        throttle_time_ms: int32 = 0
+        error_code: int16
+        error_message: string?
+        member_id: string?
+        member_epoch: int32 = 0
+        heartbeat_interval_ms: int32 = 0
+        assignment_marker: int8 = -1
+    """,
+)
+
 APIS = (
+    CONSUMER_GROUP_HEARTBEAT,
     OFFSET_COMMIT,
     OFFSET_FETCH,
     JOIN_GROUP,
