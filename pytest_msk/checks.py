@@ -115,7 +115,8 @@ def _first_attempt(
     end = -1
     for run in runs:
         if run.start <= end:
-            text = f"{_place(topic, partition, run)} stands behind offset {end} in the event of {where}."
+            stand = "stands" if len(run) == 1 else "stand"
+            text = f"{_place(topic, partition, run)} {stand} behind offset {end} in the event of {where}."
             yield _anomaly("unordered-event", topic, partition, run, batch, text)
         end = run.stop - 1
         for again in settled.overlap(run):
@@ -154,7 +155,10 @@ def delivery_anomalies(
             batches[event.batch] = event.records
         elif isinstance(event, Assigned):
             for partition, position in event.positions.items():
-                committed.setdefault(partition, starts.setdefault(partition, position))
+                starts.setdefault(partition, position)
+                committed[partition] = position  # what lies before it was committed already, by whoever had it
+        elif isinstance(event, PositionReset):
+            committed[event.partition] = event.position
         elif isinstance(event, Filtered):
             _resolve(resolved, event.records)
         elif isinstance(event, Attempt):
@@ -194,22 +198,23 @@ def _in_log(gaps: list[range], runs: tuple[range, ...]) -> Iterator[range]:
 
 
 def _why_lost(
-    partition: int, gap: range, failures: Mapping[int, tuple[Attempt, Offsets]], *, assigned: bool
+    partition: int, gap: range, failures: dict[int, tuple[Attempt, Offsets]], *, assigned: bool
 ) -> Iterator[tuple[range, int | None, str]]:
     """Lost records, each part with the batch that failed with it, if any, and the reason."""
     failed = Ranges()
-    for batch, (attempt, records) in failures.items():
+    for batch, (attempt, records) in reversed(failures.items()):  # of several batches with a record, the last one
+        reason = f"in batch {batch} failed: {attempt.attempt} attempts, the last one with {attempt.error}."
         for part in Ranges(records.get(partition, ())).overlap(gap):
+            yield from ((new, batch, reason) for new in failed.missing(part))
             failed.add(part)
-            reason = f"in batch {batch} failed: {attempt.attempt} attempts, the last one with {attempt.error}."
-            yield part, batch, reason
     for part in failed.missing(gap):
+        were = "was" if len(part) == 1 else "were"
         if not assigned:
             reason = "never reached the mapping, which had no such partition. Was it drained, or has its group others?"
         elif len(failed):
-            reason = "stood behind a batch that failed and were not delivered."
+            reason = f"stood behind a batch that failed and {were} not delivered."
         else:
-            reason = "were not delivered. Was the mapping drained after they were produced?"
+            reason = f"{were} not delivered. Was the mapping drained after that was produced?"
         yield part, None, reason
 
 

@@ -195,7 +195,7 @@ def test_poison_record_blocks_its_partition_and_the_error_says_so(msk_topic, msk
         assert_at_least_once(esm)
     assert str(lost.value).splitlines() == [
         "The records of 'payments' were not all delivered to refuse_three:",
-        "  lost-record: payments-1 offsets 2-3 (2 records) in batch 2 failed: 7 attempts, the last one with "
+        "  lost-record: payments-1 offsets 2-3 (2 records) in batch 2 failed: 7 times, at last with "
         "KeyError: 'poison'.",
         "  lost-record: payments-1 offsets 4-5 (2 records) stood behind a batch that failed and were not delivered.",
     ]
