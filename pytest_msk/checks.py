@@ -203,7 +203,8 @@ def _why_lost(
     """Lost records, each part with the batch that failed with it, if any, and the reason."""
     failed = Ranges()
     for batch, (attempt, records) in reversed(failures.items()):  # of several batches with a record, the last one
-        reason = f"in batch {batch} failed: {attempt.attempt} attempts, the last one with {attempt.error}."
+        times = "1 time" if attempt.attempt == 1 else f"{attempt.attempt} times"
+        reason = f"in batch {batch} failed: {times}, at last with {attempt.error}."
         for part in Ranges(records.get(partition, ())).overlap(gap):
             yield from ((new, batch, reason) for new in failed.missing(part))
             failed.add(part)
