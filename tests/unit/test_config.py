@@ -478,6 +478,12 @@ def test_what_aws_takes_and_this_version_does_not_run_is_refused(name):
 def test_with_provisioned_pollers_the_missing_mode_is_named_first():
     with pytest.raises(NotSupported, match="'metrics_config'"):
         parse(provisioned_poller_config={"MinimumPollers": 1}, metrics_config={"Metrics": ["EventCount"]})
+    registry = {"SchemaRegistryConfig": {"EventRecordFormat": "JSON"}}
+    with pytest.raises(NotSupported, match="'provisioned_poller_config'"):
+        parse(
+            provisioned_poller_config={"MinimumPollers": 1},
+            amazon_managed_kafka_event_source_config=registry,
+        )
 
 
 def test_a_filter_on_something_else_than_the_value_is_refused():
