@@ -68,6 +68,14 @@ def test_what_it_does_not_speak_closes_the_connection(
     assert lives(broker)
 
 
+@pytest.mark.parametrize("last", [b"\xff" * 4, struct.pack(">i", 0), struct.pack(">ihhih", 10, 71, 0, 9, -1)])
+def test_what_came_before_a_bad_request_is_answered(client: WireClient, last: bytes) -> None:
+    frame = struct.pack(">hhih", 3, 1, 7, -1) + b"".join(METADATA.encode_request(1, {"topics": []}))
+    client.send_raw((struct.pack(">i", len(frame)) + frame) * 3 + last)
+    assert [client.receive(METADATA, 1)[0] for _ in range(3)] == [7] * 3
+    assert client.is_closed()
+
+
 @pytest.mark.parametrize("size", [-1, -(2**31), 100 * 1024 * 1024 + 1, 2**31 - 1])
 def test_a_frame_of_impossible_size_closes_the_connection(
     broker: EmbeddedBroker, client: WireClient, size: int

@@ -76,7 +76,7 @@ class Call:
 
     def close(self) -> None:
         """Close the connection instead of an answer, as Kafka does where it has no answer to give."""
-        self._connection.close()
+        self._connection.finish()
 
     def _done(self) -> None:
         if not self.answered:
@@ -148,13 +148,13 @@ class Connection:
                 self._dispatch(self, frame)
         except MalformedRequest as error:
             self._rejected(str(error))
-            self.close()
+            self.finish()
         except BaseException:
-            self.close()
+            self.finish()
             raise
         finally:
             self._processing = False
-        self._watch()
+        self._flush()
 
     def _frame(self) -> bytes | None:
         buffer = self._in
@@ -183,19 +183,20 @@ class Connection:
         """Send buffers one after another, as fast as the client takes them; nothing blocks."""
         if self._sock is None:
             return
-        if sum(map(len, buffers)) < len(buffers) * _SEND_AS_IT_IS:
-            self._out.append(b"".join(buffers))
-        else:
-            self._out.extend(buffers)
-        if self._loop.in_thread:
-            self._flush()
-        else:
+        self._out.extend(buffers)
+        if not self._loop.in_thread:
             self._loop.call_soon(self._flush)
+        elif not self._processing:  # else the answers to all requests that came together go out together
+            self._flush()
 
     def _flush(self) -> None:
         sock, out = self._sock, self._out
         if sock is None:
             return
+        if len(out) > 1 and sum(map(len, out)) < len(out) * _SEND_AS_IT_IS:
+            joined = b"".join(out)
+            out.clear()
+            out.append(joined)
         try:
             while out:
                 sent = sock.send(out[0])
@@ -216,6 +217,11 @@ class Connection:
         # A client that sends on and on while its request waits is not read any further.
         events = 0 if self._busy and len(self._in) > _READ_AHEAD else READ
         self._loop.watch(self._sock, events | WRITE if self._out else events, self._ready)
+
+    def finish(self) -> None:
+        """Close the connection behind the answers to earlier requests, as far as the client takes them now."""
+        self._flush()
+        self.close()
 
     def close(self) -> None:
         """Close the connection and drop what was not sent."""
