@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from broker_tools import PATIENCE, read_from
+from broker_tools import PATIENCE, read_from, until
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AlterConfigOpType,
@@ -41,10 +41,10 @@ def configs(admin, kind, name):
 def test_a_topic_has_the_partitions_that_were_asked_for(admin, new_name, msk_broker):
     name = new_name()
     create(admin, name, 7).result(PATIENCE)
+    until(lambda: msk_broker.partition_count(name), lambda count: count == 7)
     described = admin.describe_topics(TopicCollection([name]))[name].result(PATIENCE)
     assert [partition.id for partition in described.partitions] == list(range(7))
     assert not described.is_internal
-    assert msk_broker.partition_count(name) == 7
 
 
 def test_several_topics_are_made_by_one_question_and_one_failure_does_not_harm_the_rest(admin, new_name, msk_broker):
@@ -54,7 +54,7 @@ def test_several_topics_are_made_by_one_question_and_one_failure_does_not_harm_t
     answers[good].result(PATIENCE)
     answers[other].result(PATIENCE)
     assert refusal(answers["not a name"]).code() == KafkaError.TOPIC_EXCEPTION
-    assert {good, other} <= msk_broker.topics()
+    until(msk_broker.topics, lambda names: {good, other} <= names)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_every_legal_character_is_taken(admin, new_name, msk_broker, shape):
     name = f"{shape}{new_name()}"
     create(admin, name).result(PATIENCE)
     try:
-        assert name in msk_broker.topics()
+        until(msk_broker.topics, lambda names: name in names)
     finally:
         msk_broker.delete_topic(name)
 
@@ -78,7 +78,7 @@ def test_the_longest_name_is_taken(admin, new_name, msk_broker):
     name = new_name().ljust(LONGEST, "x")
     create(admin, name).result(PATIENCE)
     try:
-        assert name in msk_broker.topics()
+        until(msk_broker.topics, lambda names: name in names)
     finally:
         msk_broker.delete_topic(name)
 
@@ -90,9 +90,10 @@ def test_a_topic_that_is_there_is_not_made_again(admin, topic):
     assert error.str() == f"Topic '{name}' already exists."
 
 
-def test_names_that_differ_by_dot_and_underscore_only_collide(admin, new_name):
+def test_names_that_differ_by_dot_and_underscore_only_collide(admin, new_name, msk_broker):
     name = new_name().replace("-", ".")
     create(admin, name).result(PATIENCE)
+    until(lambda: msk_broker.partition_count(name))
     try:
         assert refusal(create(admin, name.replace(".", "_"))).code() == KafkaError.TOPIC_EXCEPTION
     finally:
@@ -108,7 +109,7 @@ def test_a_topic_has_at_least_one_partition(admin, new_name, msk_broker):
 def test_no_number_of_partitions_means_the_brokers_own(admin, new_name, msk_broker):
     name = new_name()
     create(admin, name, -1).result(PATIENCE)
-    assert msk_broker.partition_count(name) == 1
+    until(lambda: msk_broker.partition_count(name), lambda count: count == 1)
 
 
 def test_one_broker_holds_one_replica(admin, new_name, msk_broker):
@@ -149,9 +150,9 @@ def test_a_dry_run_says_what_is_wrong_and_makes_nothing(admin, new_name, msk_bro
 def test_a_deleted_topic_is_gone_and_its_name_is_free(admin, topic, msk_broker):
     name = topic(partitions=3)
     admin.delete_topics([name])[name].result(PATIENCE)
-    assert name not in msk_broker.topics()
+    until(msk_broker.topics, lambda names: name not in names)
     create(admin, name, 1).result(PATIENCE)
-    assert msk_broker.partition_count(name) == 1
+    until(lambda: msk_broker.partition_count(name), lambda count: count == 1)
 
 
 def test_a_topic_that_is_not_there_cannot_be_deleted(admin, new_name):
@@ -172,7 +173,7 @@ def test_partitions_are_added_and_the_old_ones_keep_their_records(admin, topic, 
     name = topic()
     send(name, b"old", partition=0)
     admin.create_partitions([NewPartitions(name, 4)])[name].result(PATIENCE)
-    assert msk_broker.partition_count(name) == 4
+    until(lambda: msk_broker.partition_count(name), lambda count: count == 4)
     assert [msk_broker.watermarks(name)[p].high for p in range(4)] == [1, 0, 0, 0]
     assert read_from(consumer(group), name, 1)[0].value() == b"old"
 
@@ -242,9 +243,10 @@ def test_records_beyond_the_end_cannot_be_deleted(admin, topic, send, msk_broker
 # --- settings
 
 
-def test_a_topics_settings_are_described_with_where_they_come_from(admin, new_name):
+def test_a_topics_settings_are_described_with_where_they_come_from(admin, new_name, msk_broker):
     name = new_name()
     create(admin, name, retention_ms=12_345).result(PATIENCE)
+    until(lambda: msk_broker.partition_count(name))
     found = configs(admin, ResourceType.TOPIC, name)
     assert (found["retention.ms"].value, found["retention.ms"].is_default) == ("12345", False)
     assert (found["cleanup.policy"].value, found["cleanup.policy"].is_default) == ("delete", True)
@@ -268,15 +270,20 @@ def alter(admin, name, key, value, operation=AlterConfigOpType.SET):
 
 def test_a_setting_is_changed_and_taken_back(admin, topic):
     name = topic()
+
+    def limit():
+        return configs(admin, ResourceType.TOPIC, name)["max.message.bytes"].value
+
     alter(admin, name, "max.message.bytes", "5000").result(PATIENCE)
-    assert configs(admin, ResourceType.TOPIC, name)["max.message.bytes"].value == "5000"
+    until(limit, lambda value: value == "5000")
     alter(admin, name, "max.message.bytes", None, AlterConfigOpType.DELETE).result(PATIENCE)
-    assert configs(admin, ResourceType.TOPIC, name)["max.message.bytes"].value == "1048588"
+    until(limit, lambda value: value == "1048588")
 
 
-def test_a_changed_setting_holds_at_once(admin, topic, producer):
+def test_a_changed_setting_holds_for_the_next_record(admin, topic, producer):
     name = topic()
     alter(admin, name, "max.message.bytes", "5000").result(PATIENCE)
+    until(lambda: configs(admin, ResourceType.TOPIC, name)["max.message.bytes"].value, lambda value: value == "5000")
     errors = []
     one = producer()
     one.produce(name, b"x" * 10_000, on_delivery=lambda error, _: errors.append(error.code()))
