@@ -55,6 +55,9 @@ def encoder(topic: str, partition: int, *, null_tombstones: bool = False) -> Rec
         null_tombstones: write `"value":null` for a null value instead of leaving it out (spec 1.4).
     """
     start = b'{"topic":%b,"partition":%d,"offset":' % (orjson.dumps(topic), partition)
+    start = start.replace(b"%", b"%%") + b'%d,"timestamp":%d,"timestampType":"%b"'
+    whole = start + b',"key":"%b","value":"%b","headers":%b}'
+    partial = start + b'%b%b,"headers":%b}'
     tombstone = b',"value":null' if null_tombstones else b""
 
     def encode(
@@ -65,14 +68,18 @@ def encoder(topic: str, partition: int, *, null_tombstones: bool = False) -> Rec
         value: bytes | None,
         headers: Sequence[Header] | None,
     ) -> bytes:
-        return b'%b%d,"timestamp":%d,"timestampType":"%b"%b%b,"headers":%b}' % (
-            start,
+        by = b"CREATE_TIME" if timestamp_type == "CREATE_TIME" else b"LOG_APPEND_TIME"
+        listed = _encode_headers(headers) if headers else b"[]"
+        if key is not None and value is not None:
+            key, value = b2a_base64(key, newline=False), b2a_base64(value, newline=False)
+            return whole % (offset, timestamp, by, key, value, listed)
+        return partial % (
             offset,
             timestamp,
-            b"CREATE_TIME" if timestamp_type == "CREATE_TIME" else b"LOG_APPEND_TIME",
+            by,
             b"" if key is None else b',"key":"%b"' % b2a_base64(key, newline=False),
             tombstone if value is None else b',"value":"%b"' % b2a_base64(value, newline=False),
-            _encode_headers(headers) if headers else b"[]",
+            listed,
         )
 
     return encode

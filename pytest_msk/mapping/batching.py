@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 
 from ..errors import MskError
 from ..events import MAX_PAYLOAD, Envelope, partition_key
@@ -78,37 +78,42 @@ class Batcher:
         """How many more records the open batch takes by their number."""
         return 0 if self._full else self._batch_size - self.count
 
-    def add(self, partition: int, offset: int, text: bytes) -> bool:
-        """Add a record; false when it does not fit any more, by number or by bytes: it belongs to the next batch.
+    def add(self, partition: int, offsets: Sequence[int], texts: Iterable[bytes]) -> int:
+        """Add records of one partition until one does not fit, by number or by bytes: it belongs to the next batch.
 
         Args:
-            partition: its partition's number.
-            offset: its offset, above those of its partition that are in the batch.
-            text: the record as it stands in the event, compact JSON.
+            partition: their partition's number.
+            offsets: their offsets, ascending, above those of the partition that are in the batch.
+            texts: the records as they stand in the event, compact JSON; not read any further than they fit.
+
+        Returns:
+            How many records were added.
 
         Raises:
-            RecordTooLarge: it does not fit into an event of its own.
+            RecordTooLarge: the first one does not fit into an event of its own.
         """
-        if self._full or self.count >= self._batch_size:
-            return False
-        texts = self._texts.get(partition)
-        size = self._size + len(text) + (1 if texts else self._opening(partition))
-        if size > self._max_payload:
-            if not self.count:
-                raise RecordTooLarge(
-                    f"The record at {partition_key(self._topic, partition)}, offset {offset}, makes an event of "
-                    f"{size:,} bytes, but an event has at most {self._max_payload:,} (spec 3.1)."
-                )
-            self._full = True
-            return False
-        if texts is None:
-            texts = self._texts[partition] = []
-            self._offsets[partition] = []
-        texts.append(text)
-        self._offsets[partition].append(offset)
-        self._size = size
-        self.count += 1
-        return True
+        added: list[bytes] = []
+        # Each record costs its text and a comma, but for the partition's first one, which has none in front.
+        size = self._size if partition in self._texts else self._size + self._opening(partition) - len(",")
+        for text in islice(texts, self.room):
+            larger = size + len(text) + 1
+            if larger > self._max_payload:
+                self._full = True
+                break
+            added.append(text)
+            size = larger
+        if added:
+            self._texts.setdefault(partition, []).extend(added)
+            self._offsets.setdefault(partition, []).extend(offsets[: len(added)])
+            self._size = size
+            self.count += len(added)
+        elif self._full and not self.count:
+            self._full = False
+            raise RecordTooLarge(
+                f"The record at {partition_key(self._topic, partition)}, offset {offsets[0]}, makes an event of "
+                f"{larger:,} bytes, but an event has at most {self._max_payload:,} (spec 3.1)."
+            )
+        return len(added)
 
     def _opening(self, partition: int) -> int:
         """Bytes that a partition's first record costs: the quoted name, colon and brackets, and a comma before it."""

@@ -7,6 +7,7 @@ only time is missing. A stepped mapping calls it from the test, a background one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import starmap
 
 from ..brokers import Broker
 from ..clock import Clock
@@ -27,16 +28,13 @@ from ..journal import (
     Revoked,
     offset_runs,
 )
-from ..records import RecordEncoder, TimestampType, encoder
+from ..records import RecordEncoder, encoder
 from .batching import Batcher, Window
 from .config import EventSourceMappingConfig
 from .delivery import Commit, Delivery, Invoke
-from .poller import Fetched, Poller
+from .poller import Fetched, Poller, Run
 
 __all__ = ["Pipeline"]
-
-#: Kafka's code of a timestamp that the broker set; every other one was set by the producer, or by nobody.
-_LOG_APPEND_TIME = 2
 
 
 class Pipeline:
@@ -166,36 +164,51 @@ class Pipeline:
             return self._poll(wait)
         return events[0] if events else None
 
-    def _sort(self, messages: list[Fetched]) -> bool:
+    def _sort(self, runs: list[Run]) -> bool:
         """Put records into the open batch or aside; false when one did not fit: the next batch begins with it."""
-        passes = self._config.filters.passes if self._config.filters else None
-        for index, message in enumerate(messages):
-            if passes is not None and not passes(message.value()):
-                self._filtered.setdefault(message.partition(), []).append(message.offset())
-                continue
-            fits = False
+        for index, (partition, records) in enumerate(runs):
+            left = records
             try:
-                fits = self._add(message)
+                left = self._add(partition, records)
             finally:
-                if not fits:
-                    self._poller.put_back(messages[index:])
-            if not fits:
+                if left:
+                    for behind in reversed(runs[index + 1 :]):
+                        self._poller.put_back(*behind)
+                    self._poller.put_back(partition, left)
+            if left:
                 return False
         return True
 
-    def _add(self, message: Fetched) -> bool:
-        partition, offset = message.partition(), message.offset()
+    def _add(self, partition: int, records: list[Fetched]) -> list[Fetched]:
+        """Put one partition's records into the open batch or aside; returns those from the first that did not fit."""
         encode = self._encoders.get(partition)
         if encode is None:
             encode = encoder(self._config.topic, partition, null_tombstones=self._config.null_tombstones)
             self._encoders[partition] = encode
-        kind, timestamp = message.timestamp()
-        timestamp_type: TimestampType = "LOG_APPEND_TIME" if kind == _LOG_APPEND_TIME else "CREATE_TIME"
-        text = encode(offset, timestamp, timestamp_type, message.key(), message.value(), message.headers())
-        if not self._batcher.add(partition, offset, text):
-            return False
-        self._polled.setdefault(partition, []).append(offset)
-        return True
+        passed, aside = self._filter(records)
+        offsets = [record[0] for record in passed]
+        added = self._batcher.add(partition, offsets, starmap(encode, passed))
+        left = records[records.index(passed[added]) :] if added < len(passed) else []
+        if added:
+            self._polled.setdefault(partition, []).extend(offsets[:added])
+        if left:
+            aside = [offset for offset in aside if offset < left[0][0]]
+        if aside:
+            self._filtered.setdefault(partition, []).extend(aside)
+        return left
+
+    def _filter(self, records: list[Fetched]) -> tuple[list[Fetched], list[int]]:
+        """The records that pass the filters, and the offsets of the others."""
+        if not self._config.filters:
+            return records, []
+        passed: list[Fetched] = []
+        aside: list[int] = []
+        for record in records:
+            if self._config.filters.passes(record[4]):
+                passed.append(record)
+            else:
+                aside.append(record[0])
+        return passed, aside
 
     def _read_past(self, offsets: dict[int, list[int]]) -> Offsets:
         """Note the offsets as read, to be committed in time, and forget them as news."""

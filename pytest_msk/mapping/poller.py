@@ -7,36 +7,35 @@ are taken, by (timestamp, partition), follows from the logs alone.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Mapping, Sequence
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
+from ..records import Header, TimestampType
 from .config import EventSourceMappingConfig
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, KafkaError, TopicPartition
+    from confluent_kafka import Consumer, Message, TopicPartition
 
-__all__ = ["Fetched", "Poller", "PollerEvents"]
+__all__ = ["Fetched", "Poller", "PollerEvents", "Run"]
+
+#: A record as it was fetched: offset, timestamp (epoch ms), timestamp type, key, value, headers. This is the hottest
+#: path of a mapping: a tuple in the order of a `RecordEncoder`'s arguments costs half of what a class would.
+Fetched: TypeAlias = "tuple[int, int, TimestampType, bytes | None, bytes | None, list[Header] | None]"
+#: A partition's number, and records of it that come one after another.
+Run: TypeAlias = "tuple[int, list[Fetched]]"
 
 #: Messages taken from the client in one call.
 _CHUNK = 1_000
 #: How long one wait for the client lasts, seconds; waits are repeated until the timeout.
 _TICK = 0.05
-
-
-class Fetched(Protocol):
-    """A record as the client gives it: read where it lies, because copying it would cost more than delivering it."""
-
-    def error(self) -> KafkaError | None: ...
-    def partition(self) -> int: ...
-    def offset(self) -> int: ...
-    def timestamp(self) -> tuple[int, int]: ...
-    def key(self) -> bytes | None: ...
-    def value(self) -> bytes | None: ...
-    def headers(self) -> list[tuple[str, bytes | None]] | None: ...
+#: By Kafka's code: nobody set it, the producer did, the broker did.
+_TIMESTAMP_TYPES: tuple[TimestampType, ...] = ("CREATE_TIME", "CREATE_TIME", "LOG_APPEND_TIME")
 
 
 class PollerEvents(Protocol):
@@ -209,17 +208,18 @@ class Poller:
         self.join()
         for partition, queue in self._queues.items():
             low = self._marks[partition].low
-            while queue and queue[0].offset() < low:
+            while queue and queue[0][0] < low:
                 queue.popleft()
             if not queue and self._positions[partition] < low:
                 self._reset(partition)
 
-    def take(self, limit: int) -> list[Fetched]:
+    def take(self, limit: int) -> list[Run]:
         """Up to `limit` records, the next ones by (timestamp, partition); fewer only at the ends of the logs."""
-        taken: list[Fetched] = []
+        taken: list[Run] = []
+        room = limit
         generation = self._generation
         deadline = Deadline(self._timeout)
-        while len(taken) < limit:
+        while room:
             lacking = [p for p, queue in self._queues.items() if not queue and self._positions[p] < self._marks[p].high]
             if lacking:
                 if deadline.passed:
@@ -233,67 +233,84 @@ class Poller:
                 if self._generation != generation:
                     generation = self._generation
                     taken.clear()  # whoever owns their partitions now reads them again
+                    room = limit
                 continue
-            if not self._take_run(taken, limit):
+            run = self._take_run(room)
+            if run is None:
                 break
+            taken.append(run)
+            room -= len(run[1])
         return taken
 
-    def take_available(self, limit: int, timeout: float) -> list[Fetched]:
+    def take_available(self, limit: int, timeout: float) -> list[Run]:
         """Up to `limit` records that are there, waiting at most `timeout` seconds for the first."""
         self._resume()
         if not any(self._queues.values()):
             self._receive(timeout)
-        taken: list[Fetched] = []
-        while len(taken) < limit and self._take_run(taken, limit):
-            pass
+        taken: list[Run] = []
+        while limit and (run := self._take_run(limit)) is not None:
+            taken.append(run)
+            limit -= len(run[1])
         return taken
 
-    def put_back(self, messages: Iterable[Fetched]) -> None:
-        """Let records that were taken last be taken again next."""
-        for message in reversed(list(messages)):
-            self._queues[message.partition()].appendleft(message)
+    def put_back(self, partition: int, records: Sequence[Fetched]) -> None:
+        """Let records of a partition that were taken last be taken again next."""
+        self._queues[partition].extendleft(reversed(records))
 
-    def _take_run(self, taken: list[Fetched], limit: int) -> bool:
-        """Take the records of one partition that precede every other partition's next one; false if there are none."""
-        heads = sorted((queue[0].timestamp()[1], partition) for partition, queue in self._queues.items() if queue)
+    def _take_run(self, limit: int) -> Run | None:
+        """The records of one partition that precede every other partition's next one; `None` if there are none."""
+        heads = sorted((queue[0][1], partition) for partition, queue in self._queues.items() if queue)
         if not heads:
-            return False
+            return None
         partition = heads[0][1]
         queue = self._queues[partition]
-        room = limit - len(taken)
-        if len(heads) == 1:
-            taken += [queue.popleft() for _ in range(min(room, len(queue)))]
-            return True
-        bound = heads[1]
-        while queue and room and (queue[0].timestamp()[1], partition) < bound:
-            taken.append(queue.popleft())
-            room -= 1
-        return True
+        length = min(limit, len(queue))
+        if len(heads) > 1:
+            timestamp, other = heads[1]
+            last = timestamp if partition < other else timestamp - 1
+            length = next((n for n, record in enumerate(islice(queue, length)) if record[1] > last), length)
+        return partition, [queue.popleft() for _ in range(length)]
 
     def _receive(self, timeout: float, limit: int = _CHUNK) -> None:
         """Let the client do its work and queue what it has fetched; waits at most `timeout` seconds for the first."""
         found = self._consumer.consume(limit, 0) or (self._consumer.consume(1, timeout) if timeout else [])
-        for message in cast("list[Fetched]", found):
-            error = message.error()
-            if error is None:
-                partition = message.partition()
-                queue = self._queues.get(partition)
-                if queue is None:
-                    continue  # it was fetched before the partition was taken away
-                offset = message.offset()
-                if offset < self._positions[partition]:
-                    continue  # it was fetched before a seek
-                queue.append(message)
-                self._positions[partition] = offset + 1
-            elif error.code() == error._PARTITION_EOF:
-                # Control markers and compacted records at the end are no messages, but the end is reached.
-                partition = message.partition()
-                if partition in self._positions:
-                    self._positions[partition] = max(self._positions[partition], message.offset())
-            elif error.code() == error._AUTO_OFFSET_RESET:
-                self._reset(message.partition())
-            else:
-                raise BrokerError(f"Reading {self._topic!r} failed: {error.str()} ({error.name()}).")
+        messages = [message for message in found if message.error() is None]
+        for partition, run in groupby(messages, lambda message: cast(int, message.partition())):
+            self._append(partition, list(run))
+        if len(messages) < len(found):
+            for message in found:
+                self._heed(message)
+
+    def _append(self, partition: int, messages: list[Message]) -> None:
+        """Queue messages of one partition."""
+        queue = self._queues.get(partition)
+        if queue is None:
+            return  # they were fetched before the partition was taken away
+        offsets = cast("list[int]", [message.offset() for message in messages])
+        new = bisect_left(offsets, self._positions[partition])  # what lies before was fetched before a seek
+        records = [
+            (offset, timestamp, _TIMESTAMP_TYPES[kind], message.key(), message.value(), message.headers())
+            for offset, message in zip(offsets[new:], messages[new:], strict=True)
+            for kind, timestamp in [message.timestamp()]
+        ]
+        queue.extend(cast("list[Fetched]", records))
+        if records:
+            self._positions[partition] = offsets[-1] + 1
+
+    def _heed(self, message: Message) -> None:
+        """Note the end of a partition, go on elsewhere if its log has no such offset, and raise for other errors."""
+        error = message.error()
+        if error is None:
+            return
+        partition, offset = cast(int, message.partition()), cast(int, message.offset())
+        if error.code() == error._PARTITION_EOF:
+            # Control markers and compacted records at the end are no messages, but the end is reached.
+            if partition in self._positions:
+                self._positions[partition] = max(self._positions[partition], offset)
+        elif error.code() == error._AUTO_OFFSET_RESET:
+            self._reset(partition)
+        else:
+            raise BrokerError(f"Reading {self._topic!r} failed: {error.str()} ({error.name()}).")
 
     def _reset(self, partition: int) -> None:
         """Go on at the starting position if the position is not in the log."""

@@ -43,13 +43,17 @@ def streams(draw) -> list[tuple[int, int, bytes]]:
     return found
 
 
+def add(batcher: Batcher, partition: int, offset: int, record: bytes) -> bool:
+    return batcher.add(partition, [offset], [record]) == 1
+
+
 def feed(batcher: Batcher, stream: list[tuple[int, int, bytes]]) -> list[Batch]:
     """Every record into batches: feed until one is refused, close, feed on."""
     batches = []
     for partition, offset, record in stream:
-        if not batcher.add(partition, offset, record):
+        if not add(batcher, partition, offset, record):
             batches.append(batcher.close(0))
-            assert batcher.add(partition, offset, record)
+            assert add(batcher, partition, offset, record)
     if batcher.count:
         batches.append(batcher.close(0))
     return batches
@@ -97,19 +101,19 @@ def test_the_measured_size_is_that_of_the_payload(stream):
     exact = Batcher("t", ENVELOPE, len(stream), max_payload=len(batch.payload))
     smaller = Batcher("t", ENVELOPE, len(stream), max_payload=len(batch.payload) - 1)
     *others, last = stream
-    assert [exact.add(*record) for record in stream] == [True] * len(stream)
-    assert [smaller.add(*record) for record in others] == [True] * len(others)
+    assert [add(exact, *record) for record in stream] == [True] * len(stream)
+    assert [add(smaller, *record) for record in others] == [True] * len(others)
     if others:
-        assert smaller.add(*last) is False
+        assert add(smaller, *last) is False
     else:
         with pytest.raises(RecordTooLarge):
-            smaller.add(*last)
+            add(smaller, *last)
 
 
 def test_records_of_a_partition_stand_together_in_the_order_of_their_first():
     batcher = Batcher("t", ENVELOPE, 10)
     for partition, offset in ((2, 0), (0, 7), (2, 1), (0, 9)):
-        assert batcher.add(partition, offset, text(partition, offset))
+        assert add(batcher, partition, offset, text(partition, offset))
     batch = batcher.close(4_711)
     assert list(json.loads(batch.payload)["records"]) == ["t-2", "t-0"]
     assert contents(batch) == [(2, 0), (2, 1), (0, 7), (0, 9)]
@@ -120,24 +124,24 @@ def test_records_of_a_partition_stand_together_in_the_order_of_their_first():
 def test_room_is_told_by_number_until_the_payload_is_full():
     batcher = Batcher("t", ENVELOPE, 3, max_payload=500)
     assert batcher.room == 3
-    batcher.add(0, 0, text(0, 0))
+    add(batcher, 0, 0, text(0, 0))
     assert batcher.room == 2
-    assert not batcher.add(0, 1, text(0, 1, 400))
+    assert not add(batcher, 0, 1, text(0, 1, 400))
     assert (batcher.room, batcher.count) == (0, 1)
 
 
 def test_nothing_passes_a_record_that_was_refused():
     batcher = Batcher("t", ENVELOPE, 3, max_payload=500)
-    assert batcher.add(0, 0, text(0, 0))
-    assert not batcher.add(0, 1, text(0, 1, 400))
-    assert not batcher.add(0, 2, text(0, 2))
+    assert add(batcher, 0, 0, text(0, 0))
+    assert not add(batcher, 0, 1, text(0, 1, 400))
+    assert not add(batcher, 0, 2, text(0, 2))
     assert contents(batcher.close(0)) == [(0, 0)]
 
 
 def test_a_full_batch_takes_nothing_more():
     batcher = Batcher("t", ENVELOPE, 1)
-    assert batcher.add(0, 0, text(0, 0))
-    assert not batcher.add(0, 1, text(0, 1))
+    assert add(batcher, 0, 0, text(0, 0))
+    assert not add(batcher, 0, 1, text(0, 1))
     batch = batcher.close(0)
     assert (batch.count, batch.reason) == (1, "size")
 
@@ -147,31 +151,31 @@ def test_a_record_that_is_too_large_alone_is_an_error_and_spoils_nothing():
     large = text(1, 42, 1_000)
     size = len(ENVELOPE.payload({"orders-1": [large]}))
     with pytest.raises(RecordTooLarge) as raised:
-        batcher.add(1, 42, large)
+        add(batcher, 1, 42, large)
     assert str(raised.value) == (
         f"The record at orders-1, offset 42, makes an event of {size:,} bytes, but an event has at most 500 (spec 3.1)."
     )
-    assert batcher.add(0, 0, text(0, 0))
+    assert add(batcher, 0, 0, text(0, 0))
     assert contents(batcher.close(0)) == [(0, 0)]
 
 
 def test_by_default_an_event_has_six_mebibytes():
     batcher = Batcher("t", ENVELOPE, 3)
     rest = len(ENVELOPE.payload({"t-0": [b""]}))
-    assert batcher.add(0, 0, b" " * (6_291_456 - rest))
+    assert add(batcher, 0, 0, b" " * (6_291_456 - rest))
     batcher.clear()
     with pytest.raises(RecordTooLarge, match="6,291,457 bytes, but an event has at most 6,291,456"):
-        batcher.add(0, 0, b" " * (6_291_457 - rest))
+        add(batcher, 0, 0, b" " * (6_291_457 - rest))
 
 
 def test_what_is_cleared_is_forgotten_and_the_numbers_go_on():
     batcher = Batcher("t", ENVELOPE, 2)
-    batcher.add(0, 0, text(0, 0))
+    add(batcher, 0, 0, text(0, 0))
     assert batcher.close(0).number == 1
-    batcher.add(0, 1, text(0, 1))
+    add(batcher, 0, 1, text(0, 1))
     batcher.clear()
     assert (batcher.count, batcher.room) == (0, 2)
-    batcher.add(0, 5, text(0, 5))
+    add(batcher, 0, 5, text(0, 5))
     batch = batcher.close(0)
     assert (batch.number, contents(batch)) == (2, [(0, 5)])
 
@@ -180,13 +184,13 @@ def test_batchers_that_share_their_numbers_count_on():
     numbers = itertools.count(1)
     first, second = (Batcher("t", ENVELOPE, 2, numbers=numbers) for _ in range(2))
     for batcher in (first, second, first):
-        batcher.add(0, 0, text(0, 0))
+        add(batcher, 0, 0, text(0, 0))
     assert [batcher.close(0).number for batcher in (first, second, first)] == [1, 2, 3]
 
 
 def test_a_batchs_repr_leaves_the_payload_out():
     batcher = Batcher("t", ENVELOPE, 2)
-    batcher.add(0, 0, text(0, 0))
+    add(batcher, 0, 0, text(0, 0))
     assert repr(batcher.close(9)) == (
         "Batch(number=1, reason='window', count=1, records={0: (range(0, 1),)}, closed_ms=9)"
     )
