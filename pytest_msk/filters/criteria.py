@@ -47,7 +47,10 @@ class _ValueFilter:
         content = _json_object(text)
         if (content is not None) is not self.json:
             return True  # format table: pattern and message are of different formats
-        return self.pattern.matches({"value": text if content is None else content})
+        try:
+            return self.pattern.matches({"value": text if content is None else content})
+        except RecursionError:
+            return True  # nested too deeply to be looked at, on a Python that could read it
 
 
 class FilterCriteria:
