@@ -1,0 +1,34 @@
+"""What the client libraries' tests share: a topic and a group of their own on the session's broker."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_msk import Broker
+
+
+@pytest.fixture
+def name(msk_broker: Broker) -> Iterator[str]:
+    """A name for a topic that the test makes; the topic is deleted afterwards."""
+    made = f"c-{uuid.uuid4().hex[:12]}"
+    yield made
+    msk_broker.delete_topic(made)
+
+
+@pytest.fixture
+def topic(msk_broker: Broker, name: str) -> str:
+    """A topic with two partitions."""
+    msk_broker.create_topic(name, partitions=2)
+    return name
+
+
+@pytest.fixture
+def group(msk_broker: Broker) -> Iterator[str]:
+    """A consumer group that is deleted after the test."""
+    made = f"g-{uuid.uuid4().hex[:12]}"
+    yield made
+    if getattr(msk_broker, "owns_group", lambda _: True)(made):
+        msk_broker.delete_group(made)

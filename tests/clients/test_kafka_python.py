@@ -1,0 +1,138 @@
+"""kafka-python, 2 and 3, with its default settings."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+kafka = pytest.importorskip("kafka", reason="needs kafka-python")
+admin_api = pytest.importorskip("kafka.admin", reason="needs kafka-python")
+
+PATIENCE = 30.0
+PATIENCE_MS = int(PATIENCE * 1000)
+
+
+@pytest.fixture
+def opened():
+    """Closes what a test opens with it, the last first."""
+    made = []
+
+    def keep(one):
+        made.append(one)
+        return one
+
+    yield keep
+    for one in reversed(made):
+        one.close()
+
+
+def produce(opened, broker, topic, *values):
+    producer = opened(kafka.KafkaProducer(bootstrap_servers=broker.bootstrap_servers))
+    sent = [producer.send(topic, value=value, key=value, headers=[("h", b"\x00\xff")]) for value in values]
+    producer.flush(PATIENCE)
+    return [one.get(PATIENCE) for one in sent]
+
+
+def consumer(opened, broker, group, topic):
+    """A consumer with default settings but for the place where it starts."""
+    return opened(
+        kafka.KafkaConsumer(
+            topic, bootstrap_servers=broker.bootstrap_servers, group_id=group, auto_offset_reset="earliest"
+        )
+    )
+
+
+def read(one, count):
+    found = []
+    deadline = time.monotonic() + PATIENCE
+    while len(found) < count and time.monotonic() < deadline:
+        for records in one.poll(timeout_ms=200).values():
+            found += records
+    assert len(found) == count
+    return found
+
+
+def wait_for(seen):
+    deadline = time.monotonic() + PATIENCE
+    while not seen():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_produce_and_consume(msk_broker, topic, group, opened):
+    values = [b"%d" % n for n in range(200)]
+    stored = produce(opened, msk_broker, topic, *values)
+    found = read(consumer(opened, msk_broker, group, topic), 200)
+    assert sorted(record.value for record in found) == sorted(values)
+    assert all(record.key == record.value for record in found)
+    assert all([tuple(header) for header in record.headers] == [("h", b"\x00\xff")] for record in found)
+    assert {(one.partition, one.offset) for one in stored} == {(one.partition, one.offset) for one in found}
+
+
+def test_two_members_share_a_group(msk_broker, topic, group, opened):
+    members = [consumer(opened, msk_broker, group, topic) for _ in range(2)]
+    deadline = time.monotonic() + PATIENCE
+    while [len(one.assignment()) for one in members] != [1, 1]:
+        assert time.monotonic() < deadline, [one.assignment() for one in members]
+        for one in members:
+            one.poll(timeout_ms=50)
+    produce(opened, msk_broker, topic, *(b"%d" % n for n in range(50)))
+    found = []
+    while len(found) < 50 and time.monotonic() < deadline:
+        for one in members:
+            for records in one.poll(timeout_ms=100).values():
+                found += [record.value for record in records]
+    assert sorted(found) == sorted(b"%d" % n for n in range(50))
+
+
+def test_commit_and_resume(msk_broker, topic, group, opened):
+    produce(opened, msk_broker, topic, b"a", b"b", b"c")
+    first = consumer(opened, msk_broker, group, topic)
+    read(first, 3)
+    first.commit()
+    first.close()
+    assert sum(msk_broker.committed(group, topic).values()) == 3
+    produce(opened, msk_broker, topic, b"d")
+    assert read(consumer(opened, msk_broker, group, topic), 1)[0].value == b"d"
+
+
+def test_administer(msk_broker, name, opened):
+    admin = opened(admin_api.KafkaAdminClient(bootstrap_servers=msk_broker.bootstrap_servers))
+    admin.create_topics([admin_api.NewTopic(name, 1, 1, topic_configs={"retention.ms": "5000"})])
+    wait_for(lambda: msk_broker.partition_count(name) == 1)
+    admin.create_partitions({name: admin_api.NewPartitions(2)})
+    wait_for(lambda: msk_broker.partition_count(name) == 2)
+    assert name in str(admin.list_topics())
+    assert "5000" in str(admin.describe_configs([admin_api.ConfigResource(admin_api.ConfigResourceType.TOPIC, name)]))
+    (described,) = admin.describe_topics([name])
+    assert len(described["partitions"]) == 2
+    produce(opened, msk_broker, name, *(b"%d" % n for n in range(20)))
+    admin.delete_records({kafka.TopicPartition(name, partition): -1 for partition in range(2)})
+    assert all(mark.low == mark.high for mark in msk_broker.watermarks(name).values())
+    assert admin.describe_cluster()
+    with pytest.raises(kafka.errors.TopicAlreadyExistsError):
+        admin.create_topics([admin_api.NewTopic(name, 1, 1)])
+    admin.delete_topics([name])
+    wait_for(lambda: msk_broker.partition_count(name) == 0)
+
+
+def test_administer_groups(msk_broker, topic, group, opened):
+    produce(opened, msk_broker, topic, b"a", b"b", b"c")
+    one = consumer(opened, msk_broker, group, topic)
+    read(one, 3)
+    one.commit()
+    admin = opened(admin_api.KafkaAdminClient(bootstrap_servers=msk_broker.bootstrap_servers))
+    if hasattr(admin, "list_groups"):  # kafka-python 3
+        listed, described = admin.list_groups, admin.describe_groups
+        offsets, delete = admin.list_group_offsets, admin.delete_groups
+    else:
+        listed, described = admin.list_consumer_groups, admin.describe_consumer_groups
+        offsets, delete = admin.list_consumer_group_offsets, admin.delete_consumer_groups
+    assert group in str(listed())
+    assert "Stable" in str(described([group]))
+    assert topic in str(offsets({group: None} if hasattr(admin, "list_groups") else group))
+    one.close()
+    wait_for(lambda: "Empty" in str(described([group])))
+    delete([group])
+    assert group not in msk_broker.groups()
