@@ -16,7 +16,9 @@ from .errors import ErrorCode
 
 __all__ = ["HeldHeartbeats"]
 
-_LONGEST_MS = 2_000
+# Just before librdkafka's next heartbeat is due (3 s by default): the next one to be held comes at once. A wait that is
+# longer would make it skip a heartbeat, a shorter one would leave a gap in which a member hears of nothing.
+_LONGEST_MS = 2_900
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +39,12 @@ class HeldHeartbeats:
     def hold(
         self, member: Member, connection_id: int, reply: Reply[HeartbeatResult], keep_alive: Callable[[], None]
     ) -> None:
-        """Let a heartbeat wait, for 2 s or a third of the member's session timeout at most.
+        """Let a heartbeat wait, for 2.9 s or half of the member's session timeout at most.
 
         Args:
             keep_alive: called when the wait ends and the member is still connected: it has been alive until then.
         """
-        delay_ms = min(_LONGEST_MS, member.session_timeout_ms // 3)
+        delay_ms = min(_LONGEST_MS, member.session_timeout_ms // 2)
         timer = self._scheduler.call_later(delay_ms, lambda: self.answer(member))
         self._by_member[member] = _Held(connection_id=connection_id, reply=reply, keep_alive=keep_alive, timer=timer)
 

@@ -116,7 +116,7 @@ class GroupCoordinator:
         """Heartbeat.
 
         Args:
-            hold: whether the answer may wait (for 2 s or a third of the session timeout at most) so that a rebalance is
+            hold: whether the answer may wait (for 2.9 s or half of the session timeout at most) so that a rebalance is
                 told at once; only for clients that take answers out of order, or until `release_heartbeats`.
         """
         group, error = self._member_of(

@@ -21,6 +21,8 @@ __all__ = ["Server", "close_in_children"]
 _API_VERSIONS = 18
 _BACKLOG = 128
 _REJECTIONS_KEPT = 100
+# Each call to a socket gives up the GIL and waits for it again: with room for whole batches there are fewer of them.
+_SOCKET_BUFFER = 1 << 21
 
 
 class Server:
@@ -84,6 +86,8 @@ class Server:
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                sock.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BUFFER)
             self._connections.add(
                 Connection(
                     sock,
