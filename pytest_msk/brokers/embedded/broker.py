@@ -36,6 +36,8 @@ _KIT_TOPIC_CONFIGS = {
     "retention.ms": ("-1", "log.retention.ms", "log.retention.minutes", "log.retention.hours"),
 }
 
+_FAILURES_KEPT = 100
+
 _Result = TypeVar("_Result")
 
 #: How a commit is refused to a member that is out of step with its group.
@@ -63,7 +65,7 @@ class EmbeddedBroker:
         self._failures: list[BaseException] = []
         self._pid = os.getpid()
         self._closed = False
-        self._loop = Loop("pytest_msk embedded broker", self._failures.append)
+        self._loop = Loop("pytest_msk embedded broker", self._failed)
         self._node = Node(checked, clock or RealClock(), self._loop, hold_heartbeats=hold_heartbeats)
         self._unwatch: Callable[[], None] | None = None
         self._topic_configs = {
@@ -368,6 +370,10 @@ class EmbeddedBroker:
             self._check_retention_later()
 
         self._loop.call_later(self._node.settings.int("log.retention.check.interval.ms"), check)
+
+    def _failed(self, failure: BaseException) -> None:
+        if len(self._failures) < _FAILURES_KEPT:
+            self._failures.append(failure)
 
     def _gone(self, connection: Connection) -> None:
         self._node.groups.disconnected(connection.id)

@@ -212,12 +212,11 @@ class PartitionLog:
         return batches[first:last], size
 
     def records(self, start: int | None = None) -> Iterator[RecordInBatch]:
-        """The records from an offset on (the log's start by default), as they are at the first call."""
+        """The records from an offset on (the log's start by default), as they are now."""
         start = self._start if start is None else max(start, self._start)
-        for batch in tuple(self._batches[max(bisect_right(self._bases, start) - 1, 0) :]):
-            for record in records_of(batch):
-                if record.offset >= start:
-                    yield record
+        # Taken now: the log may change while its reader takes its time.
+        batches = tuple(self._batches[max(bisect_right(self._bases, start) - 1, 0) :])
+        return (record for batch in batches for record in records_of(batch) if record.offset >= start)
 
     def offsets(self) -> tuple[range, ...]:
         """The offsets that hold a record; control batches do not come here, so there is one range at most."""

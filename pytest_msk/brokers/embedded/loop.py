@@ -25,14 +25,22 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 class LoopTimer:
     """A call that is due; see `Loop.call_later`."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_cancelled")
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], None], cancelled: Callable[[], None]) -> None:
         self._call: Callable[[], None] | None = call
+        self._cancelled = cancelled
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still to happen."""
+        return self._call is not None
 
     def cancel(self) -> None:
         """Let it not happen; twice, or too late, is no error."""
-        self._call = None
+        if self._call is not None:
+            self._call = None
+            self._cancelled()
 
     def fire(self) -> None:
         """Call it, once."""
@@ -54,6 +62,7 @@ class Loop:
         self._monotonic = time.monotonic_ns  # bound now: libraries that freeze time replace the module's attribute
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[int, int, LoopTimer]] = []
+        self._dead_timers = 0
         self._order = itertools.count()
         self._soon: deque[Callable[[], None]] = deque()
         self._stopping = False
@@ -93,12 +102,20 @@ class Loop:
 
     def call_later(self, delay_ms: int, fn: Callable[[], None]) -> LoopTimer:
         """Call `fn` on the loop's thread, `delay_ms` from now, with the lock held. The lock must be held."""
-        timer = LoopTimer(fn)
+        timer = LoopTimer(fn, self._timer_cancelled)
         due = self.now_ms() + max(delay_ms, 0)
         heapq.heappush(self._timers, (due, next(self._order), timer))
         if self._timers[0][2] is timer and not self.in_thread:
             self._wake()
         return timer
+
+    def _timer_cancelled(self) -> None:
+        # A session timer is set anew by each heartbeat and commit: those that were cancelled must not pile up.
+        self._dead_timers += 1
+        if self._dead_timers > max(len(self._timers) // 2, 100):
+            self._timers = [each for each in self._timers if each[2].waits]
+            heapq.heapify(self._timers)
+            self._dead_timers = 0
 
     def call_soon(self, fn: Callable[[], None]) -> None:
         """Call `fn` on the loop's thread with the lock held; may be called from any thread."""
