@@ -335,7 +335,8 @@ class ClusterBroker(ABC):
         from confluent_kafka import KafkaError
 
         asked = f"Deleting group {group!r}"
-        deadline = Deadline(min(self._timeout, _LEAVING_TIMEOUT))
+        patience = min(self._timeout, _LEAVING_TIMEOUT)
+        deadline = Deadline(patience)
         while (refused := self._refusal(partial(self._delete_group, asked, group, deadline))) is not None:
             if refused.error.code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return
@@ -343,7 +344,7 @@ class ClusterBroker(ABC):
                 raise refused
             if deadline.passed:
                 raise BrokerError(
-                    f"{asked} on {self.bootstrap_servers} failed: it still has members after {_LEAVING_TIMEOUT:g} s. "
+                    f"{asked} on {self.bootstrap_servers} failed: it still has members after {patience:g} s. "
                     "Close the consumers that are in it first."
                 ) from refused
             time.sleep(_PAUSE)

@@ -60,6 +60,9 @@ _QUICK_CONSUMER: Mapping[str, ClientSetting] = {
     "fetch.wait.max.ms": 20,
 }
 
+# The part of the time for closing that a producer may take to deliver; the rest is for what comes after it.
+_FLUSH_SHARE = 0.75
+
 # librdkafka's settings are written with dots, but for these.
 _UNDERSCORED = frozenset({"log_level"})
 
@@ -174,8 +177,9 @@ class Clients:
         """Close every client that is still open; calling it twice is no error.
 
         Args:
-            timeout: for all of them together, seconds. A consumer whose broker is gone waits for its whole session
-                timeout (45 s): it is left to a thread that does not hold up the end of the process.
+            timeout: for all of them together, seconds. A consumer that commits by itself and whose broker is gone
+                waits for its whole session timeout (45 s): it is left to a thread that does not hold up the end of
+                the process.
 
         Raises:
             BrokerError: a client did not close in time, or records that were produced did not reach the broker.
@@ -223,7 +227,7 @@ def _end(client: QuickConsumer | TrackedProducer, deadline: Deadline, failures: 
 
     try:
         if isinstance(client, TrackedProducer):
-            left = client.flush(deadline.left)
+            left = client.flush(deadline.left * _FLUSH_SHARE)
             if left:
                 # close() would wait for them as long as message.timeout.ms says: 5 minutes.
                 client.purge()

@@ -1,0 +1,75 @@
+"""Containers that are really started, where a Docker daemon has the image."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_msk import BrokerUnavailable
+from pytest_msk.brokers.container import ContainerBroker, available
+
+
+@pytest.fixture(autouse=True)
+def _docker():
+    there, reason = available()
+    if not there:
+        pytest.skip(f"{reason}: these tests start containers")
+
+
+def containers():
+    """The ids of all containers that this project made, running or not."""
+    import docker
+
+    client = docker.from_env()
+    try:
+        return {one.id for one in client.containers.list(all=True, filters={"label": "pytest-msk=broker"})}
+    finally:
+        client.close()
+
+
+def test_it_is_ready_when_it_is_made_and_gone_when_it_is_closed():
+    before = containers()
+    broker = ContainerBroker(settings={"num.partitions": "3", "log.retention.hours": "7"}, pull=False)
+    try:
+        assert broker.kind == "container"
+        assert broker.bootstrap_servers.startswith("127.0.0.1:") or not broker.bootstrap_servers.startswith("localhost")
+        assert broker.topics() == broker.groups() == frozenset(), "the round trip left nothing"
+        assert len(containers() - before) == 1
+        producer = broker.producer(transactional_id="t")
+        broker.create_topic("t")
+        producer.init_transactions(30)
+        for end in (producer.commit_transaction, producer.abort_transaction):
+            producer.begin_transaction()
+            producer.produce("t", b"x")
+            producer.flush()
+            end(30)
+        assert broker.offsets("t") == {0: (range(1), range(2, 3))}, "control markers are no records"
+    finally:
+        broker.close()
+    broker.close()
+    assert containers() <= before
+
+
+def test_two_brokers_do_not_meet():
+    first = ContainerBroker(pull=False)
+    try:
+        second = ContainerBroker(pull=False)
+        try:
+            assert first.bootstrap_servers != second.bootstrap_servers
+            first.create_topic("only-here")
+            assert second.topics() == frozenset()
+        finally:
+            second.close()
+    finally:
+        first.close()
+
+
+def test_a_container_that_exits_shows_its_last_lines_and_is_removed():
+    before = containers()
+    with pytest.raises(BrokerUnavailable) as raised:
+        ContainerBroker(settings={"num.partitions": "many"}, pull=False)
+    text = str(raised.value)
+    assert "did not start in a container of the Docker daemon at" in text
+    assert "the container exited" in text
+    assert "--msk-kafka-image" in text
+    assert "num.partitions" in text.partition("The container's last lines:")[2]
+    assert containers() <= before
