@@ -69,7 +69,7 @@ def test_a_member_that_is_still_in_a_group_leaves_before_the_group_is_deleted(cl
     ids=["delete topic", "add partitions", "delete records", "delete group"],
 )
 def test_what_others_have_is_refused(broker, touch):
-    with pytest.raises(BrokerError, match="is refused: it is on .*, which others use too, and is not the kit's"):
+    with pytest.raises(BrokerError, match=r"is refused: it is on .*, which others use too, and is not the kit's"):
         touch(broker)
 
 
@@ -80,7 +80,7 @@ def test_a_name_that_is_taken_is_refused_and_not_cleaned_up(broker):
 
 
 def test_a_consumer_in_a_group_that_was_there_is_refused(broker):
-    with pytest.raises(BrokerError, match="'their-group' was on .* before the tests"):
+    with pytest.raises(BrokerError, match=r"'their-group' was on .* before the tests"):
         broker.consumer("their-group")
     assert not broker.owns_group("their-group")
 
