@@ -238,6 +238,24 @@ def test_sequence_numbers_wrap(log: PartitionLog) -> None:
     assert append(log, b"d", producer_id=1, producer_epoch=0, base_sequence=1) == 3
 
 
+def test_the_last_five_batches_of_a_producer_are_known(log: PartitionLog) -> None:
+    for sequence in range(6):
+        append(log, b"x", producer_id=1, producer_epoch=0, base_sequence=sequence)
+    for sequence in range(1, 6):
+        assert append(log, b"x", producer_id=1, producer_epoch=0, base_sequence=sequence) == sequence
+    too_old = refused(log, batch(b"x", producer_id=1, producer_epoch=0, base_sequence=0))
+    assert too_old.code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+
+def test_retention_by_size_keeps_at_least_that_size(log: PartitionLog) -> None:
+    for _ in range(3):
+        append(log, b"x")
+    two = 2 * len(batch(b"x"))
+    for size, start in ((two + 1, 0), (two, 1)):
+        log.retain(LogConfig(retention_ms=-1, retention_bytes=size), NOW)
+        assert log.start_offset == start
+
+
 def test_timestamps_out_of_range_are_refused_record_by_record(log: PartitionLog) -> None:
     config = LogConfig(timestamp_after_max_ms=1000, timestamp_before_max_ms=1000)
     raw = encode_batch([(NOW, None, b"a", ()), (NOW + 1001, None, b"b", ()), (NOW - 1001, None, b"c", ())])

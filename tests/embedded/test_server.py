@@ -176,9 +176,22 @@ def test_a_client_that_leaves_while_its_fetch_waits(broker: EmbeddedBroker) -> N
         client.send(FETCH, 12, fetch_request(("t", 0, 0), max_wait_ms=60_000))
         client.finish()
         assert client.is_closed()
+    assert broker._node.waiting._by_log == {}
     with WireClient(broker.bootstrap_servers) as other:
         assert other.produce("t", batch(b"x"))["base_offset"] == 0
     assert broker.failures == ()
+
+
+def test_a_client_that_sends_on_while_its_request_waits_is_not_read_for_ever(
+    broker: EmbeddedBroker, client: WireClient
+) -> None:
+    broker.create_topic("t")
+    client.send(FETCH, 12, fetch_request(("t", 0, 0), max_wait_ms=60_000))
+    client._socket.settimeout(0.5)
+    much = (struct.pack(">i", 1 << 20) + bytes(1 << 20)) * 64
+    with pytest.raises(TimeoutError):
+        client.send_raw(much)
+    assert lives(broker)
 
 
 def test_acks_0_is_not_answered(broker: EmbeddedBroker, client: WireClient) -> None:
@@ -244,23 +257,23 @@ def test_a_program_that_is_started_does_not_inherit_the_port(broker: EmbeddedBro
 
 
 FORK = """
-import os, socket, sys
+import os, socket
 from pytest_msk.brokers.embedded import EmbeddedBroker
 from pytest_msk.errors import BrokerError
 broker = EmbeddedBroker()
 read, write = os.pipe()
+until, ended = os.pipe()
 child = os.fork()
 if child == 0:
+    os.close(ended)
     try:
         broker.topics()
         os.write(write, b"no error")
     except BrokerError as error:
         broker.close()
         os.write(write, str(error).encode())
-    os.close(write)
-    sys.stdin.read()
+    os.read(until, 1)  # the parent's end closes it
     os._exit(0)
-os.close(write)
 assert b"fork" in os.read(read, 1000)
 broker.create_topic("t")
 host, port = broker.bootstrap_servers.split(":")
@@ -276,7 +289,7 @@ except ConnectionRefusedError:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_child_does_not_use_the_broker_nor_hold_its_port() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORK], input="", capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout.strip(), done.returncode) == ("free", 0), done.stderr
 
