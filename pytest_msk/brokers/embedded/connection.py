@@ -229,12 +229,12 @@ class Connection:
         if sock is None:
             return
         self._loop.watch(sock, 0, self._ready)
-        sock.close()
         self._out.clear()
         dropped, self.if_dropped = self.if_dropped, None
         if dropped is not None:
             dropped()
         self._gone(self)
+        sock.close()  # last: a client that sees the end may look at what became of it
 
     def discard(self) -> None:
         """Close the descriptor only: this is a forked child, and the connection is its parent's."""
