@@ -15,11 +15,13 @@ __all__ = ["deliver", "read"]
 _ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/by-hand/4a5f3c1e-7d0b-4b7e-9d55-2f6c8f0a1b3c-2"
 
 
-def read(consumer: Consumer, total: int, size: int) -> None:
-    """Consume `total` records and do nothing with them."""
+def read(consumer: Consumer, count: Callable[[int], object], total: int, size: int) -> None:
+    """Consume `total` records, `size` at a time, and do nothing but count them."""
     found = 0
     while found < total:
-        found += len(_records(consumer, size))
+        messages = _records(consumer, size)
+        found += len(messages)
+        count(len(messages))
 
 
 def deliver(consumer: Consumer, handler: Callable[..., object], total: int, size: int) -> None:

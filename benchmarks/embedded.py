@@ -1,7 +1,8 @@
 """embedded: the broker alone, against librdkafka's mock cluster where there is something to compare.
 
-Start: from the constructor to the answer to the first request, imports excluded. Every client here has librdkafka's
-default settings, but for the batches of the throughput rows.
+Start: from the constructor to the answer to the first request, imports excluded. Clients have librdkafka's default
+settings; only the rates are taken with larger queues, because at the default a client stops reading for up to a second
+when 100,000 records are waiting.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -28,6 +32,8 @@ __all__ = ["ready", "rows"]
 _FIRST = "from benchmarks.embedded import ready; import confluent_kafka; print(ready())"
 #: librdkafka's mock cluster gives a topic 4 partitions and loses what exceeds 5 MiB in one: hence two topics.
 _TOPICS, _PARTITIONS = 2, 4
+_LARGE_PRODUCER_QUEUE = {"queue.buffering.max.messages": 1_000_000}
+_LARGE_CONSUMER_QUEUE = {"queued.min.messages": 1_000_000}
 
 
 def rows(stage: Stage) -> Iterator[Row]:
@@ -97,19 +103,17 @@ def _one_record(stage: Stage) -> Iterator[Row]:
 
 
 def _rates(stage: Stage) -> Iterator[Row]:
-    total = stage.count(200_000, 8_000)
     with _mock_cluster() as mock:
-        servers = (stage.broker.bootstrap_servers, mock)
-        produced, consumed = _in_turns(stage, servers, total, stage.count(5, 1), batch=10_000)
-        yield times_at_least("produce 100 B", *_sides(produced), 0.7)
-        yield times_at_least("consume(5000) 100 B", *_sides(consumed), 0.7)
-        produced, consumed = _in_turns(stage, servers, stage.count(20_000, 800), 1, batch=1)
-        yield times_at_least("produce single-record batches", *_sides(produced), None)
-        yield times_at_least("consume single-record batches", *_sides(consumed), 20)
-
-
-def _sides(rates: tuple[list[float], list[float]]) -> tuple[list[float], str, str, list[float]]:
-    return rates[0], "k/s", "mock cluster", rates[1]
+        large = _Load(
+            stage=stage, total=stage.count(200_000, 8_000), batch=10_000, topics=_TOPICS, partitions=_PARTITIONS
+        )
+        produced, consumed = large.rates(mock, stage.count(7, 1))
+        yield times_at_least("produce 100 B", produced[0], "k/s", "mock cluster", produced[1], 0.7)
+        yield times_at_least("consume(5000) 100 B", consumed[0], "k/s", "mock cluster", consumed[1], 0.7)
+        single = _Load(stage=stage, total=stage.count(20_000, 800), batch=1, topics=1, partitions=1)
+        produced, consumed = single.rates(mock, stage.count(2, 1))
+        yield times_at_least("produce single-record batches", produced[0], "k/s", "mock cluster", produced[1], None)
+        yield times_at_least("consume single-record batches", consumed[0], "k/s", "mock cluster", consumed[1], 20)
 
 
 @contextmanager
@@ -122,71 +126,83 @@ def _mock_cluster() -> Iterator[str]:
     yield f"{broker.host}:{broker.port}"
 
 
-def _in_turns(
-    stage: Stage, servers: tuple[str, str], total: int, rounds: int, *, batch: int
-) -> list[tuple[list[float], list[float]]]:
-    """Rates in thousands a second, of producing and of consuming, each of the embedded broker and of the mock."""
-    names: list[list[str]] = [[], []]
-    for _ in range(rounds + 1):
-        topics = [stage.name() for _ in range(_TOPICS)]
+@dataclass(frozen=True, kw_only=True)
+class _Load:
+    """Records of 100 bytes that are produced and read back.
+
+    Args:
+        total: how many.
+        batch: records of one batch at most.
+        topics: over how many topics they are spread.
+        partitions: over how many partitions of each topic.
+    """
+
+    stage: Stage
+    total: int
+    batch: int
+    topics: int
+    partitions: int
+
+    def rates(self, mock: str, rounds: int) -> tuple[list[list[float]], list[list[float]]]:
+        """Thousands of records a second: produced and consumed, each by the embedded broker and by the mock."""
+        turns = [[self.stage.name() for _ in range(self.topics)] for _ in range(rounds + 1)]
+        for name in chain.from_iterable(turns):
+            self.stage.broker.create_topic(name, partitions=self.partitions)
+        servers = (self.stage.broker.bootstrap_servers, mock)
+        produced = take_turns(rounds, *(partial(self._turn, self._produce, at, iter(turns)) for at in servers))
+        consumed = take_turns(rounds, *(partial(self._turn, self._consume, at, iter(turns)) for at in servers))
+        for name in chain.from_iterable(turns):
+            self.stage.broker.delete_topic(name)
+        return produced, consumed
+
+    def _turn(self, action: Callable[[str, list[str]], float], servers: str, turns: Iterator[list[str]]) -> float:
+        return self.total / action(servers, next(turns)) / 1000
+
+    def _produce(self, servers: str, topics: list[str]) -> float:
+        from confluent_kafka import Producer
+
+        producer = Producer({"bootstrap.servers": servers, "batch.num.messages": self.batch, **_LARGE_PRODUCER_QUEUE})
         for topic in topics:
-            stage.broker.create_topic(topic, partitions=_PARTITIONS)
-        names.append(topics)
-    left = [iter(names[2:]), iter(names[2:])]
-    rates = take_turns(
-        rounds,
-        *(lambda side=side: _produce(servers[side], next(left[side]), total, batch) for side in range(2)),
-    )
-    again = [iter(names[2:]), iter(names[2:])]
-    reads = take_turns(
-        rounds, *(lambda side=side: _consume(stage, servers[side], next(again[side]), total) for side in range(2))
-    )
-    for topics in names[2:]:
-        for topic in topics:
-            stage.broker.delete_topic(topic)
-    return [(rates[0], rates[1]), (reads[0], reads[1])]
-
-
-def _produce(servers: str, topics: list[str], total: int, batch: int) -> float:
-    from confluent_kafka import Producer
-
-    producer = Producer(
-        {"bootstrap.servers": servers, "batch.num.messages": batch, "queue.buffering.max.messages": 1_000_000}
-    )
-    for topic in topics:
-        producer.list_topics(topic, timeout=10)
-    value = b"x" * 100
-
-    def run() -> None:
-        for number in range(total):
-            producer.produce(topics[number % _TOPICS], value, partition=number // _TOPICS % _PARTITIONS)
-        if producer.flush(120):
-            raise RuntimeError(f"{servers} did not acknowledge all records.")
-
-    return total / seconds(run) / 1000
-
-
-def _consume(stage: Stage, servers: str, topics: list[str], total: int) -> float:
-    from confluent_kafka import OFFSET_BEGINNING, TopicPartition
-
-    with closing(_consumer(servers, stage.name())) as consumer:
-        consumer.assign(
-            [TopicPartition(topic, partition, OFFSET_BEGINNING) for topic in topics for partition in range(_PARTITIONS)]
-        )
-        found = len(consumer.consume(1, 30))
+            producer.list_topics(topic, timeout=10)
+        value = b"x" * 100
 
         def run() -> None:
-            nonlocal found
-            while found < total:
-                found += len(consumer.consume(min(5_000, total - found), 1))
+            for number in range(self.total):
+                partition = number // self.topics % self.partitions
+                producer.produce(topics[number % self.topics], value, partition=partition)
+            if producer.flush(120):
+                raise RuntimeError(f"{servers} did not acknowledge all records.")
 
-        return total / seconds(run) / 1000
+        return seconds(run)
+
+    def _consume(self, servers: str, topics: list[str]) -> float:
+        from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+        with closing(_consumer(servers, self.stage.name(), **_LARGE_CONSUMER_QUEUE)) as consumer:
+            consumer.assign(
+                [
+                    TopicPartition(topic, number, OFFSET_BEGINNING)
+                    for topic in topics
+                    for number in range(self.partitions)
+                ]
+            )
+            found = len(consumer.consume(1, 30))
+            deadline = time.monotonic() + 120
+
+            def run() -> None:
+                nonlocal found
+                while found < self.total:
+                    found += len(consumer.consume(min(5_000, self.total - found), 1))
+                    if time.monotonic() > deadline:
+                        raise RuntimeError(f"{servers} gave {found} of {self.total} records within 120 s.")
+
+            return seconds(run)
 
 
-def _consumer(servers: str, group: str) -> Consumer:
+def _consumer(servers: str, group: str, **settings: int) -> Consumer:
     from confluent_kafka import Consumer
 
-    return Consumer({"bootstrap.servers": servers, "group.id": group, "auto.offset.reset": "earliest"})
+    return Consumer({"bootstrap.servers": servers, "group.id": group, "auto.offset.reset": "earliest", **settings})
 
 
 # --- groups and sizes
