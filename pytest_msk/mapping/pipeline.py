@@ -32,7 +32,8 @@ from ..records import RecordEncoder, encoder
 from .batching import Batcher, Window
 from .config import EventSourceMappingConfig
 from .delivery import Commit, Delivery, Invoke
-from .poller import Fetched, Poller, Run
+from .fetched import Fetched, Run
+from .poller import Poller
 
 __all__ = ["Pipeline"]
 
@@ -148,6 +149,8 @@ class Pipeline:
         """Read what the open batch has room for; the event says what passed the filters, or what did not."""
         if wait is None:
             self._poller.look()
+        if not self._batcher.count:
+            self._window.roll(self._clock.now_ms())
         while room := self._batcher.room:
             found = self._poller.take(room) if wait is None else self._poller.take_available(room, wait)
             if not found or not self._sort(found) or wait is not None:
@@ -223,10 +226,7 @@ class Pipeline:
     def _close_batch(self) -> Event | None:
         """Close the batch if it is full or its window has ended (spec 3.1)."""
         now = self._clock.now_ms()
-        if not self._batcher.count:
-            self._window.roll(now)
-            return None
-        if self._batcher.room and now < self._window.end_ms:
+        if not self._batcher.count or (self._batcher.room and now < self._window.end_ms):
             return None
         batch = self._batcher.close(now)
         self._delivery = Delivery(batch, backoff_ms=self._config.retry_backoff_ms)
@@ -276,8 +276,9 @@ class Pipeline:
         )
 
     def _commit(self) -> Event:
-        positions, self._uncommitted = self._uncommitted, {}
+        positions = dict(self._uncommitted)
         error = self._poller.commit(positions)
+        self._uncommitted.clear()  # not before: what could not be committed now is committed next time
         now = self._clock.now_ms()
         if error is None:
             return self._write(Committed(time_ms=now, positions=positions))

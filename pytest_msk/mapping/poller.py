@@ -8,32 +8,31 @@ are taken, by (timestamp, partition), follows from the logs alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import groupby, islice
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
-from ..records import Header, TimestampType
+from ..records import TimestampType
 from .config import EventSourceMappingConfig
+from .fetched import Fetched, FetchedQueue, Run
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Message, TopicPartition
+    from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-__all__ = ["Fetched", "Poller", "PollerEvents", "Run"]
-
-#: A record as it was fetched: offset, timestamp (epoch ms), timestamp type, key, value, headers. This is the hottest
-#: path of a mapping: a tuple in the order of a `RecordEncoder`'s arguments costs half of what a class would.
-Fetched: TypeAlias = "tuple[int, int, TimestampType, bytes | None, bytes | None, list[Header] | None]"
-#: A partition's number, and records of it that come one after another.
-Run: TypeAlias = "tuple[int, list[Fetched]]"
+__all__ = ["Poller", "PollerEvents"]
 
 #: Messages taken from the client in one call.
 _CHUNK = 1_000
 #: How long one wait for the client lasts, seconds; waits are repeated until the timeout.
 _TICK = 0.05
+#: How often the number of partitions is looked at in background mode, seconds.
+_PARTITIONS_TICK = 1.0
+#: Memory of the records that wait, bytes in all and of each beside its key and value: a partition that has its share of
+#: it, while others are read, is not fetched for a while.
+_MEMORY, _OVERHEAD = 32 * 1024 * 1024, 300
 #: By Kafka's code: nobody set it, the producer did, the broker did.
 _TIMESTAMP_TYPES: tuple[TimestampType, ...] = ("CREATE_TIME", "CREATE_TIME", "LOG_APPEND_TIME")
 
@@ -79,11 +78,11 @@ class Poller:
         self._origins = origins
         self._events = events
         self._timeout = timeout
-        self._queues: dict[int, deque[Fetched]] = {}
-        self._positions: dict[int, int] = {}
+        self._queues: dict[int, FetchedQueue] = {}
         self._marks: dict[int, Watermarks] = {}
-        self._joined = self._paused = False
+        self._joined = False
         self._generation = 0
+        self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
         self._commit: Committer | None = None
         self._known_partitions = broker.partition_count(self._topic)
         self._consumer: Consumer = broker.consumer(
@@ -93,6 +92,9 @@ class Poller:
             enable_partition_eof=True,
             auto_offset_reset="error",
             max_poll_interval_ms=86_400_000,
+            isolation_level="read_uncommitted",  # spec 5.13
+            queued_max_messages_kbytes=_MEMORY // 1024,
+            fetch_wait_max_ms=100,  # a partition that was paused waits this long for the answer that is due to others
         )
         self._subscribe()
 
@@ -142,12 +144,7 @@ class Poller:
 
     def serve(self) -> None:
         """Take part in the group's life, rebalances included, while a batch keeps the pipeline busy."""
-        # The client gives no events without records. Records that come along wait here, up to a limit; a pause would
-        # do for that alone, but a resumed client takes up to a second to read again.
-        if not self._paused and sum(map(len, self._queues.values())) >= _CHUNK:
-            self._consumer.pause(self._own())
-            self._paused = True
-        self._receive(0, limit=1)
+        self._receive(0, limit=1)  # the client gives no events without records
 
     def _subscribe(self) -> None:
         self._consumer.subscribe(
@@ -167,11 +164,11 @@ class Poller:
             else:
                 start = self._starting_position(found.partition, mark)
                 resets.append((found.partition, offset, start))
-            found.offset = self._positions[found.partition] = start
-            self._queues[found.partition] = deque()
+            found.offset = start
+            self._queues[found.partition] = FetchedQueue(start)
         consumer.assign(committed)
         self._commit = self._broker.committer(consumer, self._group, self._topic)
-        self._joined, self._paused = True, False
+        self._joined = True
         self._events.assigned({found.partition: found.offset for found in committed})
         for reset in resets:
             self._events.position_reset(*reset)
@@ -179,7 +176,6 @@ class Poller:
     def _on_revoke(self, _consumer: Consumer, taken: list[TopicPartition]) -> None:
         for partition in taken:
             self._queues.pop(partition.partition, None)
-            self._positions.pop(partition.partition, None)
         self._joined = False
         self._generation += 1
         self._events.revoked(tuple(partition.partition for partition in taken))
@@ -199,53 +195,62 @@ class Poller:
 
         Records that the broker has deleted meanwhile are forgotten, whether they had been fetched or not.
         """
-        self._resume()
         self._marks = self._broker.watermarks(self._topic)
-        if len(self._marks) > self._known_partitions:
-            self._known_partitions = len(self._marks)
-            self._joined = False
-            self._subscribe()
+        self._follow_partitions(len(self._marks))
         self.join()
         for partition, queue in self._queues.items():
-            low = self._marks[partition].low
-            while queue and queue[0][0] < low:
-                queue.popleft()
-            if not queue and self._positions[partition] < low:
+            mark = self._marks[partition]
+            queue.forget_below(mark.low)
+            if not queue and not mark.low <= queue.position <= mark.high:
                 self._reset(partition)
 
     def take(self, limit: int) -> list[Run]:
-        """Up to `limit` records, the next ones by (timestamp, partition); fewer only at the ends of the logs."""
+        """Up to `limit` records, the next ones by (timestamp, partition); fewer only at the ends of the logs.
+
+        Raises:
+            BrokerError: a record that must be there did not come within the timeout; nothing was taken.
+        """
         taken: list[Run] = []
-        room = limit
+        try:
+            self._take(limit, taken)
+        except BaseException:
+            for run in reversed(taken):
+                self.put_back(*run)
+            raise
+        return taken
+
+    def _take(self, limit: int, taken: list[Run]) -> None:
         generation = self._generation
         deadline = Deadline(self._timeout)
+        room = limit
         while room:
-            lacking = [p for p, queue in self._queues.items() if not queue and self._positions[p] < self._marks[p].high]
-            if lacking:
-                if deadline.passed:
-                    partition = lacking[0]
-                    raise BrokerError(
-                        f"{self._topic}-{partition} ends at offset {self._marks[partition].high}, but nothing came "
-                        f"from offset {self._positions[partition]} on within {self._timeout:g} s (--msk-timeout)."
-                    )
-                self._receive(_TICK)
-                self.join()
-                if self._generation != generation:
-                    generation = self._generation
-                    taken.clear()  # whoever owns their partitions now reads them again
-                    room = limit
+            lacking = [p for p, queue in self._queues.items() if not queue and queue.position < self._marks[p].high]
+            if not lacking:
+                run = self._take_run(room)
+                if run is None:
+                    return
+                taken.append(run)
+                room -= len(run[1])
                 continue
-            run = self._take_run(room)
-            if run is None:
-                break
-            taken.append(run)
-            room -= len(run[1])
-        return taken
+            if deadline.passed:
+                partition = lacking[0]
+                raise BrokerError(
+                    f"{self._topic}-{partition} ends at offset {self._marks[partition].high}, but nothing came from "
+                    f"offset {self._queues[partition].position} on within {self._timeout:g} s (--msk-timeout)."
+                )
+            self._receive(_TICK)
+            self.join()
+            if self._generation != generation:
+                generation = self._generation
+                taken.clear()  # whoever owns their partitions now reads them again
+                room = limit
 
     def take_available(self, limit: int, timeout: float) -> list[Run]:
         """Up to `limit` records that are there, waiting at most `timeout` seconds for the first."""
-        self._resume()
-        if not any(self._queues.values()):
+        if self._partitions_looked_at.passed:
+            self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
+            self._follow_partitions(self._broker.partition_count(self._topic))
+        if not any(map(len, self._queues.values())):
             self._receive(timeout)
         taken: list[Run] = []
         while limit and (run := self._take_run(limit)) is not None:
@@ -255,21 +260,36 @@ class Poller:
 
     def put_back(self, partition: int, records: Sequence[Fetched]) -> None:
         """Let records of a partition that were taken last be taken again next."""
-        self._queues[partition].extendleft(reversed(records))
+        if partition in self._queues:
+            self._queues[partition].put_back(records)
 
     def _take_run(self, limit: int) -> Run | None:
         """The records of one partition that precede every other partition's next one; `None` if there are none."""
-        heads = sorted((queue[0][1], partition) for partition, queue in self._queues.items() if queue)
+        heads = sorted((queue.head[1], partition) for partition, queue in self._queues.items() if queue)
         if not heads:
             return None
         partition = heads[0][1]
         queue = self._queues[partition]
-        length = min(limit, len(queue))
+        bound = None
         if len(heads) > 1:
             timestamp, other = heads[1]
-            last = timestamp if partition < other else timestamp - 1
-            length = next((n for n, record in enumerate(islice(queue, length)) if record[1] > last), length)
-        return partition, [queue.popleft() for _ in range(length)]
+            bound = timestamp if partition < other else timestamp - 1
+        run = queue.take(limit, bound)
+        if queue.paused and queue.nbytes < self._share / 2:
+            self._consumer.resume([self._at(partition, queue.position)])
+            queue.paused = False
+        return partition, run
+
+    @property
+    def _share(self) -> float:
+        return _MEMORY / max(1, len(self._queues))
+
+    def _follow_partitions(self, count: int) -> None:
+        """Join anew when the topic has another number of partitions than the client knows of."""
+        if count and count != self._known_partitions:
+            self._known_partitions = count
+            self._joined = False
+            self._subscribe()
 
     def _receive(self, timeout: float, limit: int = _CHUNK) -> None:
         """Let the client do its work and queue what it has fetched; waits at most `timeout` seconds for the first."""
@@ -278,8 +298,9 @@ class Poller:
         for partition, run in groupby(messages, lambda message: cast(int, message.partition())):
             self._append(partition, list(run))
         if len(messages) < len(found):
-            for message in found:
-                self._heed(message)
+            failures = [error for message in found if (error := self._heed(message)) is not None]
+            if failures:
+                raise BrokerError(f"Reading {self._topic!r} failed: {failures[0].str()} ({failures[0].name()}).")
 
     def _append(self, partition: int, messages: list[Message]) -> None:
         """Queue messages of one partition."""
@@ -287,46 +308,47 @@ class Poller:
         if queue is None:
             return  # they were fetched before the partition was taken away
         offsets = cast("list[int]", [message.offset() for message in messages])
-        new = bisect_left(offsets, self._positions[partition])  # what lies before was fetched before a seek
+        new = bisect_left(offsets, queue.position)  # what lies before was fetched before a seek
         records = [
             (offset, timestamp, _TIMESTAMP_TYPES[kind], message.key(), message.value(), message.headers())
             for offset, message in zip(offsets[new:], messages[new:], strict=True)
             for kind, timestamp in [message.timestamp()]
         ]
-        queue.extend(cast("list[Fetched]", records))
-        if records:
-            self._positions[partition] = offsets[-1] + 1
+        queue.extend(cast("list[Fetched]", records), sum(map(len, messages)) + _OVERHEAD * len(records))
+        if queue.nbytes > self._share and not queue.paused:
+            self._consumer.pause([self._at(partition, queue.position)])
+            queue.paused = True
 
-    def _heed(self, message: Message) -> None:
-        """Note the end of a partition, go on elsewhere if its log has no such offset, and raise for other errors."""
+    def _heed(self, message: Message) -> KafkaError | None:
+        """Note the end of a partition, go on elsewhere if its log has no such offset; returns any other error."""
         error = message.error()
         if error is None:
-            return
-        partition, offset = cast(int, message.partition()), cast(int, message.offset())
+            return None
+        queue = self._queues.get(cast(int, message.partition()))
         if error.code() == error._PARTITION_EOF:
             # Control markers and compacted records at the end are no messages, but the end is reached.
-            if partition in self._positions:
-                self._positions[partition] = max(self._positions[partition], offset)
+            if queue is not None:
+                queue.position = max(queue.position, cast(int, message.offset()))
         elif error.code() == error._AUTO_OFFSET_RESET:
-            self._reset(partition)
-        else:
-            raise BrokerError(f"Reading {self._topic!r} failed: {error.str()} ({error.name()}).")
+            self._reset(cast(int, message.partition()))
+        elif error.code() != error.UNKNOWN_TOPIC_OR_PART or not self._broker.partition_count(self._topic):
+            return error
+        return None  # a topic that has come back under its name is found again by the client
 
     def _reset(self, partition: int) -> None:
         """Go on at the starting position if the position is not in the log."""
-        if partition not in self._positions:
+        queue = self._queues.get(partition)
+        mark = self._broker.watermarks(self._topic).get(partition)
+        if queue is None or mark is None:
             return
-        mark, position = self._broker.watermarks(self._topic)[partition], self._positions[partition]
+        position = queue.position
         if not mark.low <= position <= mark.high:
-            self._positions[partition] = self._starting_position(partition, mark)
-            self._queues[partition].clear()
-            self._events.position_reset(partition, position, self._positions[partition])
-        self._consumer.seek(self._at(partition, self._positions[partition]))
-
-    def _resume(self) -> None:
-        if self._paused:
-            self._consumer.resume(self._own())
-            self._paused = False
+            queue.clear(self._starting_position(partition, mark))
+            self._events.position_reset(partition, position, queue.position)
+        # Not a seek, which fails while the client has lost the partition's leader.
+        self._consumer.assign([self._at(p, each.position) for p, each in self._queues.items()])
+        for each in self._queues.values():
+            each.paused = False
 
     # --- committing
 
@@ -347,9 +369,6 @@ class Poller:
         """Leave the group and free the client; what was read and not committed is read again by the next owner."""
         self._queues.clear()
         self._consumer.close()
-
-    def _own(self) -> list[TopicPartition]:
-        return [self._at(partition, position) for partition, position in self._positions.items()]
 
     def _at(self, partition: int, offset: int) -> TopicPartition:
         from confluent_kafka import TopicPartition
