@@ -295,8 +295,8 @@ class Poller:
         """Let the client do its work and queue what it has fetched; waits at most `timeout` seconds for the first."""
         found = self._consumer.consume(limit, 0) or (self._consumer.consume(1, timeout) if timeout else [])
         messages = [message for message in found if message.error() is None]
-        for partition, run in groupby(messages, lambda message: cast(int, message.partition())):
-            self._append(partition, list(run))
+        for partition, run in groupby(messages, lambda message: message.partition()):
+            self._append(cast(int, partition), list(run))
         if len(messages) < len(found):
             failures = [error for message in found if (error := self._heed(message)) is not None]
             if failures:
