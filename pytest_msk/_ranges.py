@@ -42,6 +42,10 @@ class Ranges:
         stop = max([new.stop, *(r.stop for r in touched[-1:])])
         ranges[first:last] = [range(start, stop)]
 
+    def cut(self, stop: int) -> None:
+        """Take every offset from `stop` on out of the set."""
+        self._ranges = self.overlap(range(stop))
+
     def overlap(self, other: range) -> list[range]:
         """The offsets of a range that are in the set."""
         first = bisect_right(self._ranges, other.start, key=lambda r: r.stop)

@@ -49,7 +49,8 @@ def _order(esm: EventSourceMapping) -> tuple[Anomaly, ...]:
 
 
 def _delivery(esm: EventSourceMapping) -> tuple[Anomaly, ...]:
-    return tuple(delivery_anomalies(esm.topic, esm.journal, esm.broker.offsets(esm.topic), esm.origins))
+    ends = {partition: mark.high for partition, mark in esm.broker.watermarks(esm.topic).items()}
+    return tuple(delivery_anomalies(esm.topic, esm.journal, esm.broker.offsets(esm.topic), esm.origins, ends))
 
 
 def _refuse(esm: EventSourceMapping, what: str, anomalies: tuple[Anomaly, ...]) -> None:

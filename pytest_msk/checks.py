@@ -76,6 +76,11 @@ def order_anomalies(topic: str, events: Iterable[Event]) -> Iterator[Anomaly]:
             for partition in _begun_anew(event, tuple(settled)):
                 settled.pop(partition, None)
                 blocked.pop(partition, None)
+            if isinstance(event, PositionReset):
+                delivered[event.partition].cut(event.position)
+        elif isinstance(event, Assigned):
+            for partition, position in event.positions.items():
+                delivered[partition].cut(position)  # from here on everything comes anew
         elif isinstance(event, Attempt):
             records = batches[event.batch]
             where = f"batch {event.batch}, attempt {event.attempt}"
@@ -135,7 +140,11 @@ def _first_attempt(
 
 
 def delivery_anomalies(
-    topic: str, events: Iterable[Event], log: Offsets, origins: Mapping[int, int]
+    topic: str,
+    events: Iterable[Event],
+    log: Offsets,
+    origins: Mapping[int, int],
+    ends: Mapping[int, int] | None = None,
 ) -> Iterator[Anomaly]:
     """Which records of the log were neither in a successful attempt nor filtered, and which commits passed such a one.
 
@@ -144,6 +153,7 @@ def delivery_anomalies(
         events: the journal.
         log: the offsets at which the log holds a record.
         origins: where a partition begins that was never assigned.
+        ends: where the logs end, to tell a topic that was deleted and made again.
     """
     batches: dict[int, Offsets] = {}
     resolved: dict[int, Ranges] = defaultdict(Ranges)
@@ -156,9 +166,13 @@ def delivery_anomalies(
         elif isinstance(event, Assigned):
             for partition, position in event.positions.items():
                 starts.setdefault(partition, position)
+                if position < committed.get(partition, 0):
+                    resolved[partition].cut(position)  # the offsets were set back, or the log was made anew
                 committed[partition] = position  # what lies before it was committed already, by whoever had it
         elif isinstance(event, PositionReset):
             committed[event.partition] = event.position
+            if event.position < event.offset:
+                resolved[event.partition].cut(event.position)  # the log was made anew
         elif isinstance(event, Filtered):
             _resolve(resolved, event.records)
         elif isinstance(event, Attempt):
@@ -178,6 +192,9 @@ def delivery_anomalies(
                 committed[partition] = max(position, committed.get(partition, 0))
     for partition, runs in log.items():
         start = starts.get(partition, origins.get(partition, 0))
+        if ends is not None and resolved[partition].stop > ends[partition]:
+            resolved[partition].cut(0)
+            start = 0
         for run in runs:
             for gap in resolved[partition].missing(range(max(run.start, start), run.stop)):
                 for lost, batch, reason in _why_lost(partition, gap, failures, assigned=partition in starts):

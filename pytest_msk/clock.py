@@ -12,11 +12,15 @@ from typing import Protocol
 
 from .errors import MskError
 
-__all__ = ["Clock", "ClockError", "Deadline", "RealClock", "VirtualClock", "epoch_ms"]
+__all__ = ["Clock", "ClockError", "Deadline", "RealClock", "VirtualClock", "epoch_ms", "monotonic_ns"]
 
 
 class ClockError(MskError):
     """The clock cannot do that: it would run backwards, or it is on real time."""
+
+
+#: The end of what a 64-bit number of milliseconds can say.
+_LATEST_SECONDS = 2**63 / 1000
 
 
 class Clock(Protocol):
@@ -26,17 +30,21 @@ class Clock(Protocol):
         """The current time, epoch milliseconds."""
 
 
+def monotonic_ns(*, _function: Callable[[], int] = time.monotonic_ns) -> int:
+    """The machine's own monotonic time, nanoseconds.
+
+    The function is kept as it was when the plugin was loaded: libraries that freeze time replace the attributes of
+    modules, and a kit whose time stands still would never end a wait.
+    """
+    return _function()
+
+
 class RealClock:
     """The machine's time, counted from one reading so that a changed or frozen wall clock does not bend it."""
 
     def __init__(
-        self,
-        *,
-        _wall: Callable[[], int] = time.time_ns,
-        _monotonic: Callable[[], int] = time.monotonic_ns,
+        self, *, _wall: Callable[[], int] = time.time_ns, _monotonic: Callable[[], int] = monotonic_ns
     ) -> None:
-        # The functions are kept as they were when this module was imported: libraries that freeze time
-        # replace module attributes, and a kit whose time stands still would never end a wait.
         self._monotonic = _monotonic
         self._origin = _wall() - _monotonic()
 
@@ -52,14 +60,14 @@ class Deadline:
         seconds: how long it is.
     """
 
-    def __init__(self, seconds: float, *, _monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float, *, _monotonic: Callable[[], int] = monotonic_ns) -> None:
         self._monotonic = _monotonic
-        self._end = _monotonic() + seconds
+        self._end = _monotonic() + seconds * 1e9
 
     @property
     def left(self) -> float:
         """Seconds until it ends, never negative."""
-        return max(0.0, self._end - self._monotonic())
+        return max(0.0, (self._end - self._monotonic()) / 1e9)
 
     @property
     def passed(self) -> bool:
@@ -148,10 +156,12 @@ def epoch_ms(moment: datetime | str | float) -> int:
     """Epoch milliseconds of a datetime, an ISO 8601 text, or epoch seconds; without a time zone it is UTC.
 
     Raises:
-        ValueError: the text is not ISO 8601.
+        ValueError: the text is not ISO 8601, or the moment is before 1970 or out of all bounds.
     """
     if isinstance(moment, str):
         moment = datetime.fromisoformat(moment.replace("Z", "+00:00"))
     if isinstance(moment, datetime):
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    if not 0 < moment < _LATEST_SECONDS:
+        raise ValueError(f"{moment!r} is no moment: give seconds after 1970-01-01T00:00:00Z, more than 0.")
     return round(moment * 1000)

@@ -72,7 +72,7 @@ class Invocation:
     error: FunctionError | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class LambdaContext:
     """The context object that a handler receives, with the attributes of Lambda's Python runtime."""
 
@@ -126,6 +126,13 @@ class LambdaFunction:
     def __repr__(self) -> str:
         return f"LambdaFunction({self.name!r})"
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the other one stands for the same deployed function: the same handler under the same name."""
+        return isinstance(other, LambdaFunction) and (self.handler, self.name) == (other.handler, other.name)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     @property
     def arn(self) -> str:
         """The function's ARN, unqualified."""
@@ -150,7 +157,7 @@ class LambdaFunction:
         except Exception as raised:  # whatever a handler raises is its function's error
             if (type(raised).__module__, type(raised).__name__) in _ENDS_THE_RUN:
                 raise
-            error = FunctionError(type=type(raised).__name__, message=str(raised), exception=raised)
+            error = FunctionError(type=type(raised).__name__, message=_text(raised), exception=raised)
         except SystemExit as raised:
             error = FunctionError(
                 type="Runtime.ExitError", message=f"Runtime exited with code {raised.code!r}.", exception=raised
@@ -184,6 +191,14 @@ def _refuse_signature(handler: Handler) -> None:
         signature.bind(None, None)
     except TypeError as error:
         raise TypeError(f"A handler is called with (event, context), but {handler!r} takes {signature}.") from error
+
+
+def _text(raised: BaseException) -> str:
+    """An exception's own text, or why it has none."""
+    try:
+        return str(raised)
+    except Exception as failure:  # noqa: BLE001 - the text is the handler's code too
+        return f"<its text raised {type(failure).__name__}>"
 
 
 def _name(handler: Handler) -> str:

@@ -261,8 +261,8 @@ class Journal(Sequence[Event]):
         codec = _BY_KIND[type(event)]
         if not self._count:
             self._start_ms = event.time_ms
-        self._lines += orjson.dumps((codec.number, event.time_ms - self._start_ms, *codec.write(event)))
-        self._lines += b"\n"
+        row = (codec.number, event.time_ms - self._start_ms, *codec.write(event))
+        self._lines += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
         self._count += 1
 
     @property

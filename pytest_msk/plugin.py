@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import options
+from .clock import VirtualClock, epoch_ms  # now: a test may freeze time before its fixtures run
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,17 +18,16 @@ if TYPE_CHECKING:
 
     from .brokers import Broker
     from .brokers.choice import Brokers
-    from .clock import VirtualClock
     from .functions import Function
     from .mapping import EventSourceMapping, MappingParameters
-    from .sandbox import Sandbox
+    from .sandbox import Sandbox, TopicConfig
     from .topics import Topic
 
     class MskTopic(Protocol):
         """What the fixture `msk_topic` gives."""
 
         def __call__(
-            self, name: str | None = None, partitions: int = 1, config: dict[str, str] | None = None
+            self, name: str | None = None, partitions: int = 1, config: TopicConfig | None = None
         ) -> Topic: ...
 
     class MskEsm(Protocol):
@@ -62,19 +62,41 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on each kind of broker that its marker or the configuration lists."""
-    if "msk_broker" not in metafunc.fixturenames:
+    if "msk_broker" in metafunc.fixturenames:
+        kinds = _kinds(metafunc.definition)
+        if kinds != options.BROKER.value(metafunc.config)[:1]:
+            metafunc.parametrize("msk_broker", kinds, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "msk_broker" in getattr(item, "fixturenames", ()):
+        _refuse_unparametrized(item)
+
+
+def _refuse_unparametrized(item: pytest.Item) -> None:
+    """Fail a test that cannot have the kinds of broker that it is to run on, before it runs on another one."""
+    callspec = getattr(item, "callspec", None)
+    kinds = _kinds(item)
+    if (callspec and "msk_broker" in callspec.params) or kinds == options.BROKER.value(item.config)[:1]:
         return
-    pinned = _marked(metafunc.definition, "broker")
+    pytest.fail(
+        f"This test is to run on {', '.join(kinds)}, but pytest can parametrize neither a method of unittest.TestCase "
+        "nor a fixture that is got by request.getfixturevalue(): make it a function with msk_broker, msk_topic or "
+        "msk_esm among its arguments.",
+        pytrace=False,
+    )
+
+
+def _kinds(node: pytest.Item | pytest.FunctionDefinition) -> tuple[str, ...]:  # type: ignore[name-defined]
+    """The kinds of broker that a test runs on."""
+    pinned = _marked(node, "broker")
     if pinned is None:
-        kinds = options.BROKER.value(metafunc.config)
-        if len(kinds) == 1:
-            return
-    else:
-        try:
-            kinds = options.broker_choices(pinned if isinstance(pinned, str) else ",".join(pinned))  # type: ignore[arg-type]
-        except (TypeError, ValueError) as error:
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: marker msk(broker={pinned!r}): {error}") from error
-    metafunc.parametrize("msk_broker", kinds, indirect=True, scope="session")
+        return options.BROKER.value(node.config)
+    try:
+        return options.broker_choices(pinned if isinstance(pinned, str) else ",".join(pinned))  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"{node.nodeid}: marker msk(broker={pinned!r}): {error}") from error
 
 
 def _marked(node: pytest.Item | pytest.FunctionDefinition, name: str) -> object:  # type: ignore[name-defined]
@@ -114,8 +136,6 @@ def msk_broker(request: pytest.FixtureRequest, _msk_brokers: Brokers) -> Broker:
 @pytest.fixture
 def msk_clock(request: pytest.FixtureRequest) -> VirtualClock:
     """The test's virtual clock: `msk_clock.advance(seconds)` moves it; everything that waits or ages follows it."""
-    from .clock import VirtualClock, epoch_ms
-
     start: datetime | str | float | None = _marked(request.node, "clock")  # type: ignore[assignment]
     try:
         return VirtualClock(None if start is None else epoch_ms(start))
@@ -127,15 +147,11 @@ def msk_clock(request: pytest.FixtureRequest) -> VirtualClock:
 def _msk_sandbox(request: pytest.FixtureRequest, msk_broker: Broker, msk_clock: VirtualClock) -> Iterator[Sandbox]:
     from .sandbox import Sandbox
 
-    sandbox = Sandbox(
-        msk_broker,
-        msk_clock,
-        request.node.name,
-        options.TIMEOUT.value(request.config),
-        parallel=hasattr(request.config, "workerinput"),
-    )
-    yield sandbox
-    sandbox.close()
+    _refuse_unparametrized(request.node)
+    timeout = options.TIMEOUT.value(request.config)
+    parallel = hasattr(request.config, "workerinput")
+    with Sandbox(msk_broker, msk_clock, request.node.name, timeout, parallel=parallel) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

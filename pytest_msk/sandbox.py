@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
 
 from .brokers import Broker
 from .clock import VirtualClock
@@ -15,9 +16,11 @@ from .mapping import EventSourceMapping, EventSourceMappingError, MappingParamet
 from .topics import Topic, legal_name
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
-__all__ = ["Sandbox"]
+__all__ = ["Sandbox", "TopicConfig"]
+
+TopicConfig: TypeAlias = "Mapping[str, str | int | float | bool]"
 
 
 class Sandbox:
@@ -42,21 +45,34 @@ class Sandbox:
         self._topics: list[Topic] = []
         self._mappings: list[EventSourceMapping] = []
         self._groups_before = broker.groups()
+        self._clients = broker.client_scope()
+        self._clients.__enter__()
         broker.use_clock(clock)
 
-    def topic(self, name: str | None = None, partitions: int = 1, config: Mapping[str, str] | None = None) -> Topic:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def topic(self, name: str | None = None, partitions: int = 1, config: TopicConfig | None = None) -> Topic:
         """Create a topic that is deleted when the test has ended.
 
         Args:
             name: its exact name; made up from the test's name when it is not given.
             partitions: how many it has.
-            config: topic settings under Kafka's own names.
+            config: topic settings under Kafka's own names; values as text, numbers or booleans.
 
         Raises:
             TopicExists: there is a topic of that name; it is not touched.
             BrokerError: the broker refused it.
             MskError: the name was given, and other processes use the same cluster.
+            TypeError: an argument is not of its type.
         """
+        if not isinstance(partitions, int) or isinstance(partitions, bool):
+            raise TypeError(f"partitions={partitions!r}: give a number of partitions.")
         if name is not None and self._parallel and self._broker.kind == "external":
             raise MskError(
                 f"The topic name {name!r} was given, but several workers run tests on the same external cluster and "
@@ -64,7 +80,8 @@ class Sandbox:
             )
         if name is None:
             name = f"{self._name}-{uuid.uuid4().hex[:8]}"
-        self._broker.create_topic(name, partitions=partitions, config=config)
+        settings = {key: _kafka_text(key, value) for key, value in (config or {}).items()}
+        self._broker.create_topic(name, partitions=partitions, config=settings)
         topic = Topic(name, broker=self._broker, clock=self._clock, timeout=self._timeout)
         self._topics.append(topic)
         return topic
@@ -90,7 +107,7 @@ class Sandbox:
         if new.consumer_group_id == other.consumer_group_id:
             block = "amazonManagedKafkaEventSourceConfig" if managed else "selfManagedKafkaEventSourceConfig"
             what = f'{block}.consumerGroupId ("{new.consumer_group_id}")'
-        elif new.topic == other.topic and new.function.handler is other.function.handler:
+        elif new.topic == other.topic and new.function == other.function:
             what = f'function ("{new.function.arn}"), topics ("{new.topic}")'
         if what is None:
             return
@@ -103,15 +120,27 @@ class Sandbox:
         )
 
     def close(self) -> None:
-        """Close the mappings, then delete the groups that the test used and the topics that it made."""
+        """Close the mappings and clients, then delete the groups that the test used and the topics that it made."""
         with ExitStack() as stack:  # one failure does not keep the rest from being cleaned up
             for topic in self._topics:
                 stack.callback(self._broker.delete_topic, topic.name)
-                stack.callback(topic.close)
             stack.callback(self._delete_groups)
+            stack.push(self._clients)
+            for topic in self._topics:
+                stack.callback(topic.close)
             for esm in self._mappings:
                 stack.callback(esm.close)
 
     def _delete_groups(self) -> None:
-        for group in self._broker.groups() - self._groups_before:
+        # A group that has members still belongs to something that outlives the test, such as a session's fixture.
+        for group in self._broker.abandoned_groups() - self._groups_before:
             self._broker.delete_group(group)
+
+
+def _kafka_text(name: str, value: str | int | float | bool) -> str:
+    """A setting as Kafka writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise TypeError(f"config[{name!r}] is {value!r}: give text, a number or a boolean.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, TypeAlias, cast
-
-import orjson
 
 from .brokers import Broker, Watermarks
 from .clock import Clock, Deadline
@@ -53,9 +52,9 @@ class Topic:
         self._broker = broker
         self._clock = clock
         self._timeout = timeout
-        self._partitions = broker.partition_count(name)
         self._round_robin = count()
         self._producer: Producer | None = None
+        self._producer_partitions = 0
 
     def __repr__(self) -> str:
         return f"Topic({self.name!r}, partitions={self.partitions})"
@@ -65,8 +64,8 @@ class Topic:
 
     @property
     def partitions(self) -> int:
-        """How many partitions the topic has."""
-        return self._partitions
+        """How many partitions the topic has now."""
+        return self._broker.partition_count(self.name)
 
     # --- producing
 
@@ -125,8 +124,10 @@ class Topic:
     ) -> int:
         from confluent_kafka import KafkaException
 
-        producer = self._open_producer()
         raw_headers = _raw_headers(headers)
+        _check_timestamp(self._clock.now_ms() if timestamp is None else timestamp)
+        partitions = self.partitions
+        producer = self._open_producer(partitions)
         refused: list[tuple[KafkaError, Message]] = []
         number = 0
 
@@ -142,7 +143,7 @@ class Topic:
                 raw_key = _raw_key(key, value)
                 target = -1 if partition is None else partition
                 if partition is None and raw_key is None:
-                    target = next(self._round_robin) % self._partitions
+                    target = next(self._round_robin) % partitions
                 send = partial(
                     producer.produce,
                     self.name,
@@ -175,10 +176,12 @@ class Topic:
             )
         return number
 
-    def _open_producer(self) -> Producer:
-        if self._producer is None:
-            # One producer a topic: another topic's would not notice that a name came back with other partitions.
+    def _open_producer(self, partitions: int) -> Producer:
+        """A producer for this topic as it is now: one that is kept would not notice other partitions."""
+        if self._producer is None or self._producer_partitions != partitions:
+            self.close()
             self._producer = self._broker.producer(message_max_bytes=1_000_000_000)
+            self._producer_partitions = partitions
         return self._producer
 
     # --- looking
@@ -195,7 +198,12 @@ class Topic:
         found: dict[int, list[Record]] = {partition: [] for partition in sorted(marks)}
         if not marks:
             return []
-        consumer = self._broker.consumer("pytest_msk-log-reader", enable_partition_eof=True, enable_auto_commit=False)
+        consumer = self._broker.consumer(
+            "pytest_msk-log-reader",
+            enable_partition_eof=True,
+            enable_auto_commit=False,
+            isolation_level="read_uncommitted",
+        )
         deadline = Deadline(self._timeout)
         try:
             consumer.assign([TopicPartition(self.name, partition, mark.low) for partition, mark in marks.items()])
@@ -263,14 +271,44 @@ def _raw_value(value: Value) -> bytes | None:
     if isinstance(value, str):
         return value.encode()
     try:
-        return orjson.dumps(value)
-    except TypeError as error:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_jsonable)
+        return text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"A value is bytes, text, None or what JSON can say, not {value!r}: {error}.") from error
 
 
+def _jsonable(value: object) -> object:
+    """Dataclasses, dates, enums and UUIDs as JSON, by the library that writes the events."""
+    import orjson
+
+    return cast(object, orjson.loads(orjson.dumps(value)))
+
+
 def _raw_headers(headers: Headers) -> list[Header]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+    if isinstance(headers, str | bytes):
+        raise TypeError(f"Headers are (name, value) pairs or a mapping, not {headers!r}.")
+    return [_raw_header(header) for header in (headers.items() if isinstance(headers, Mapping) else headers or ())]
+
+
+def _raw_header(header: object) -> Header:
+    if isinstance(header, tuple | list) and len(header) == 2:
+        name, value = header
+        if isinstance(name, str) and (value is None or isinstance(value, str | bytes)):
+            try:
+                name.encode()  # the client would end the process
+                return name, value.encode() if isinstance(value, str) else value
+            except UnicodeEncodeError as error:
+                raise TypeError(f"The header {header!r} is no text that UTF-8 can say: {error}.") from error
+    raise TypeError(f"A header is a pair of a name and bytes, text or None, not {header!r}.")
+
+
+def _check_timestamp(timestamp: object) -> None:
+    if not isinstance(timestamp, int) or isinstance(timestamp, bool):
+        raise TypeError(f"A timestamp is epoch milliseconds, not {timestamp!r}.")
+    if not 0 < timestamp < 2**63:
+        raise ValueError(
+            f"timestamp={timestamp}: give epoch milliseconds, 1 or more; the client takes 0 for the machine's time."
+        )
 
 
 def _record(message: Message, key: bytes | None, value: bytes | None, headers: tuple[Header, ...]) -> Record:

@@ -7,6 +7,7 @@ testcontainers; *external* is a cluster that somebody else runs. Everything else
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -72,6 +73,9 @@ class Broker(Protocol):
     def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
         """A new consumer in `group`, from the earliest record on; closed with the broker if the caller does not."""
 
+    def client_scope(self) -> AbstractContextManager[None]:
+        """Close, at the end of a `with` block, the clients that were made in it and are still open."""
+
     def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Create a topic and return when it can be used.
 
@@ -108,6 +112,9 @@ class Broker(Protocol):
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """A group's committed offsets in a topic, per partition; a partition without one is left out."""
+
+    def abandoned_groups(self) -> frozenset[str]:
+        """The ids of the consumer groups without members that this session may delete."""
 
     def committer(self, consumer: Consumer, group: str, topic: str) -> Committer:
         """What commits as `consumer`, a member of `group`, for as long as its assignment lasts.

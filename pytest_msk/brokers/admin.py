@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as NoAnswer
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, KafkaError, Message, Producer
     from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin._group import ConsumerGroupListing
 
 __all__ = ["KIT_TOPIC_CONFIG", "ClusterBroker"]
 
@@ -115,6 +117,10 @@ class ClusterBroker(ABC):
         return self.clients.consumer(group, **settings)
 
     # --- topics
+
+    def client_scope(self) -> AbstractContextManager[None]:
+        """Close, at the end of a `with` block, the clients that were made in it and are still open."""
+        return self.clients.scope()
 
     def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Create a topic and return when a new client can use it.
@@ -280,13 +286,13 @@ class ClusterBroker(ABC):
 
     def groups(self) -> frozenset[str]:
         """The ids of all consumer groups that the cluster knows."""
-        from confluent_kafka import KafkaException
+        return frozenset(group.group_id for group in self._listed_groups())
 
-        asked = "Listing the consumer groups"
-        listed = self._ask(asked, Deadline(self._timeout), lambda a, t: a.list_consumer_groups(request_timeout=t))
-        for error in listed.errors:  # exceptions or what they wrap, as the version of confluent-kafka has it
-            raise self._refused(asked, error.args[0] if isinstance(error, KafkaException) else error)
-        return frozenset(group.group_id for group in listed.valid)
+    def abandoned_groups(self) -> frozenset[str]:
+        """The ids of the consumer groups without members that this session may delete."""
+        from confluent_kafka import ConsumerGroupState
+
+        return frozenset(group.group_id for group in self._listed_groups() if group.state == ConsumerGroupState.EMPTY)
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """A group's committed offsets in a topic, per partition; a partition without one is left out."""
@@ -319,10 +325,6 @@ class ClusterBroker(ABC):
             asked, Deadline(self._timeout), lambda a, t: a.describe_consumer_groups([group], request_timeout=t)[group]
         )
         return found.state in (ConsumerGroupState.PREPARING_REBALANCING, ConsumerGroupState.COMPLETING_REBALANCING)
-
-    def owns_group(self, group: str) -> bool:  # noqa: ARG002 - a broker of one's own has no other groups
-        """Whether a group is this session's to delete."""
-        return True
 
     def delete_group(self, group: str) -> None:
         """Delete a group and its offsets; one that is not there is no error.
@@ -411,6 +413,15 @@ class ClusterBroker(ABC):
         if error.code() in (error._TIMED_OUT, error._TRANSPORT, error._ALL_BROKERS_DOWN):
             advice = f" Is Kafka still running there? It has {self._timeout:g} s to answer (--msk-timeout)."
         return Refused(f"{asked} on {self.bootstrap_servers} failed: {error.str()} ({error.name()}).{advice}", error)
+
+    def _listed_groups(self) -> list[ConsumerGroupListing]:
+        from confluent_kafka import KafkaException
+
+        asked = "Listing the consumer groups"
+        listed = self._ask(asked, Deadline(self._timeout), lambda a, t: a.list_consumer_groups(request_timeout=t))
+        for error in listed.errors:  # exceptions or what they wrap, as the version of confluent-kafka has it
+            raise self._refused(asked, error.args[0] if isinstance(error, KafkaException) else error)
+        return list(listed.valid)
 
     def _partitions_of(self, name: str, asked: str) -> int:
         count = self.partition_count(name)

@@ -92,9 +92,9 @@ class ExternalBroker(ClusterBroker):
         self._used_groups.add(group)
         return super().consumer(group, **settings)
 
-    def owns_group(self, group: str) -> bool:
-        """Whether `delete_group` will delete this group: a consumer made here was in it."""
-        return group in self._used_groups
+    def abandoned_groups(self) -> frozenset[str]:
+        """The ids of the groups without members that the kit used."""
+        return super().abandoned_groups() & self._used_groups
 
     def delete_group(self, group: str) -> None:
         """Delete a group that the kit used; one that is not there is no error.

@@ -35,7 +35,10 @@ class EventPattern:
 
     def __init__(self, pattern: str | Mapping[str, Json]) -> None:
         self.pattern: Mapping[str, Json] = _parse(pattern) if isinstance(pattern, str) else pattern
-        self._root = _compile(self.pattern, ())
+        try:
+            self._root = _compile(self.pattern, ())
+        except RecursionError as error:
+            raise InvalidEventPattern("The pattern is nested too deeply") from error
 
     def __repr__(self) -> str:
         return f"EventPattern({json.dumps(self.pattern)})"
@@ -49,7 +52,7 @@ class EventPattern:
 def _parse(text: str) -> Mapping[str, Json]:
     try:
         parsed = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidEventPattern(f"A pattern is a JSON object, but its text is not JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise InvalidEventPattern("Filter is not an object")

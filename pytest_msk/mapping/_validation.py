@@ -59,6 +59,8 @@ _TOPIC_PATTERN = r"[^.]([a-zA-Z0-9\-_.]+)"
 _ARN_PATTERN = (
     r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)"
 )
+#: A cluster, or the connection to one of another account (spec 1.1).
+_CLUSTER_ARN = r"arn:aws[a-zA-Z-]*:kafka:[a-z0-9-]+:\d{12}:(cluster|vpc-connection)/.+"
 _VPC = ("VPC_SUBNET", "VPC_SECURITY_GROUP")
 _NUMBERS = {
     "batch_size": ("batchSize", 1, 10_000),
@@ -222,7 +224,10 @@ def event_source(parameters: MappingParameters, cluster_arn: str, bootstrap_serv
     access = parameters.get("source_access_configurations") or ()
     if block is None:
         _refuse_authentication(access)
-        return parameters.get("event_source_arn", cluster_arn)
+        arn = parameters.get("event_source_arn", cluster_arn)
+        if not re.fullmatch(_CLUSTER_ARN, arn):
+            raise _invalid(f"Unrecognized event source: {arn} is not the ARN of an MSK cluster.")
+        return arn
     if "event_source_arn" in parameters:
         raise _invalid("Unrecognized event source.")
     servers = block.get("Endpoints", {}).get("KAFKA_BOOTSTRAP_SERVERS")
@@ -254,7 +259,10 @@ def starting_timestamp(parameters: MappingParameters, now_ms: int) -> int | None
         return None
     if timestamp is None:
         raise _invalid("When the starting position is 'AT_TIMESTAMP', a starting position timestamp must be provided.")
-    timestamp_ms = epoch_ms(timestamp)
+    try:
+        timestamp_ms = epoch_ms(timestamp)
+    except ValueError as error:
+        raise TypeError(f"starting_position_timestamp: {error}") from error
     if timestamp_ms > now_ms:
         raise _invalid("The starting position timestamp must not be in the future.")
     return timestamp_ms

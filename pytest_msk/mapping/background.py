@@ -35,6 +35,11 @@ class Background:
         self._thread = threading.Thread(target=self._run, name="pytest_msk mapping", daemon=True)
         self._thread.start()
 
+    @property
+    def in_thread(self) -> bool:
+        """Whether this is the thread that polls."""
+        return threading.current_thread() is self._thread
+
     def _run(self) -> None:
         try:
             while not self._ending.is_set():

@@ -213,6 +213,7 @@ class EventSourceMapping:
         Raises:
             BaseException: what went wrong on the thread, if anything did and no `wait_until` has raised it.
         """
+        self._refuse_inside()
         background, self._background = self._background, None
         if background is not None:
             background.stop(self.timeout)
@@ -264,16 +265,23 @@ class EventSourceMapping:
         """Delete the mapping; the group's offsets are kept (spec 5.10)."""
         if self._state != "Deleted":
             self._check_open()
+            self._refuse_inside()
             self._enter("Deleting")
             self.close()
             self._enter("Deleted")
 
     def close(self) -> None:
         """Free thread and client; the journal stays. Closing twice is no error."""
+        self._refuse_inside()  # before it counts as closed
         self._closed = True
         self._leave()
 
+    def _refuse_inside(self) -> None:
+        if self._stepping or (self._background is not None and self._background.in_thread):
+            raise MskError("The function ended the mapping that is calling it: let the test do that.")
+
     def _leave(self) -> None:
+        self._refuse_inside()
         try:
             self.stop()
         finally:

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from pytest_msk import EmbeddedBroker
+
 PASSING = """
     def test_kind(msk_broker):
         assert msk_broker.kind == "embedded"
@@ -285,3 +287,135 @@ def test_loading_the_plugin_imports_nothing_heavy():
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     before = subprocess.run([sys.executable, "-c", plain], capture_output=True, text=True, check=True).stdout.split()
     assert set(found) <= set(before)
+
+
+def test_workers_on_one_external_cluster_leave_each_others_groups_alone(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("n", range(12))
+        def test_n(msk_topic, msk_esm, n):
+            topic = msk_topic()
+            topic.produce(b"x")
+            assert len(msk_esm(lambda event, context: None, topic).drain()) == 1
+        """
+    )
+    with EmbeddedBroker() as cluster:
+        options = ("-n", "2", "--msk-broker=external", f"--msk-bootstrap-servers={cluster.bootstrap_servers}")
+        pytester.runpytest_subprocess(*options).assert_outcomes(passed=12)
+        assert cluster.topics() == frozenset()
+
+
+def test_given_name_on_a_shared_cluster_is_refused(pytester):
+    pytester.makepyfile("def test_it(msk_topic): msk_topic('orders')")
+    with EmbeddedBroker() as cluster:
+        options = ("-n", "2", "--msk-broker=external", f"--msk-bootstrap-servers={cluster.bootstrap_servers}")
+        result = pytester.runpytest_subprocess(*options)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*'orders' was given, but several workers*run with -n 0*"])
+
+
+def test_session_that_is_frozen_from_the_start_runs(pytester):
+    pytester.makeconftest(
+        """
+        import freezegun
+        import pytest
+
+        @pytest.fixture(autouse=True, scope="session")
+        def frozen():
+            with freezegun.freeze_time("2024-01-01"):
+                yield
+        """
+    )
+    pytester.makepyfile(
+        """
+        def test_background(msk_topic, msk_esm):
+            topic, seen = msk_topic(), []
+            topic.produce("x")
+            esm = msk_esm(lambda event, context: seen.append(event), topic, maximum_batching_window_in_seconds=1)
+            with esm.running():
+                esm.wait_until(lambda: seen, timeout=10)
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_pin_that_pytest_cannot_follow_is_an_error(pytester):
+    pytester.makepyfile(
+        """
+        import unittest
+
+        import pytest
+
+        @pytest.mark.msk(broker="container")
+        class TestPinned(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _use(self, msk_broker):
+                self.broker = msk_broker
+
+            def test_kind(self):
+                raise AssertionError("ran")
+
+        @pytest.mark.msk(broker="container")
+        def test_dynamic(request):
+            request.getfixturevalue("msk_topic")
+            raise AssertionError("ran")
+
+        class TestPlain(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _use(self, msk_topic):
+                self.topic = msk_topic()
+
+            def test_kind(self):
+                self.topic.produce("x")
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    result.stdout.no_fnmatch_line("*AssertionError: ran*")
+    result.stdout.fnmatch_lines(["This test is to run on container, but pytest can parametrize neither*"])
+
+
+def test_consumer_that_a_test_forgot_is_closed_after_it(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_forgets(msk_topic, msk_broker):
+            topic = msk_topic()
+            topic.produce("x")
+            consumer = msk_broker.consumer("app")
+            consumer.subscribe([topic.name])
+            assert len(consumer.consume(1, 10)) == 1
+
+        def test_finds_nothing(msk_topic, msk_broker):
+            assert msk_broker.groups() == frozenset()
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_sessions_own_consumer_stays_in_its_group(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def app(msk_broker):
+            msk_broker.create_topic("app-events")
+            consumer = msk_broker.consumer("app")
+            consumer.subscribe(["app-events"])
+            yield consumer
+            consumer.close()
+
+        @pytest.mark.parametrize("n", range(2))
+        def test_app(app, msk_broker, msk_topic, n):
+            producer = msk_broker.producer()
+            producer.produce("app-events", str(n))
+            producer.flush(10)
+            (message,) = app.consume(1, 10)
+            assert message.value() == str(n).encode()
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=2)

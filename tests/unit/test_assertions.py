@@ -10,6 +10,7 @@ from hypothesis import given
 from made_up_runs import TOPIC, MadeUpRun, attempted, closed, correct_runs, delivered
 
 from pytest_msk import Journal, assert_at_least_once, assert_ordered, find_anomalies
+from pytest_msk.brokers import Watermarks
 from pytest_msk.journal import Assigned, Committed, Event, Offsets
 
 
@@ -22,7 +23,10 @@ def mapping(events: Iterable[Event], log: Offsets, origins: dict[int, int] | Non
         topic=TOPIC,
         journal=journal,
         origins=origins or {},
-        broker=SimpleNamespace(offsets={TOPIC: log}.__getitem__),
+        broker=SimpleNamespace(
+            offsets={TOPIC: log}.__getitem__,
+            watermarks=lambda topic: {partition: Watermarks(low=0, high=1_000_000) for partition in log},
+        ),
         function=SimpleNamespace(name="charge"),
     )
 

@@ -158,7 +158,7 @@ def test_freezegun_does_not_stop_real_time():
 
 def test_a_deadline_tells_what_is_left_and_is_never_negative():
     now = [10.0]
-    deadline = Deadline(2.5, _monotonic=lambda: now[0])
+    deadline = Deadline(2.5, _monotonic=lambda: round(now[0] * 1e9))
     assert (deadline.left, deadline.passed) == (2.5, False)
     now[0] = 12.0
     assert (deadline.left, deadline.passed) == (0.5, False)

@@ -135,6 +135,10 @@ class EmbeddedBroker:
 
     # --- topics ---------------------------------------------------------------------------------------------------
 
+    def client_scope(self) -> AbstractContextManager[None]:
+        """Close, at the end of a `with` block, the clients that were made in it and are still open."""
+        return self._clients.scope()
+
     def create_topic(self, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Create a topic; it can be used at once.
 
@@ -228,6 +232,11 @@ class EmbeddedBroker:
         """The ids of all consumer groups."""
         with self._held():
             return frozenset(group.group_id for group in self._node.groups.groups())
+
+    def abandoned_groups(self) -> frozenset[str]:
+        """The ids of the consumer groups without members."""
+        with self._held():
+            return frozenset(g.group_id for g in self._node.groups.groups() if g.state is GroupState.EMPTY)
 
     def describe_group(self, group: str) -> DescribedGroup:
         """A group as it is now: state, generation, members with subscriptions and partitions; `Dead` if unknown."""

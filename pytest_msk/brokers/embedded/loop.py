@@ -11,10 +11,11 @@ import itertools
 import selectors
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
+
+from ...clock import monotonic_ns
 
 __all__ = ["READ", "WRITE", "Loop", "LoopTimer"]
 
@@ -59,7 +60,6 @@ class Loop:
     def __init__(self, name: str, failed: Callable[[BaseException], None]) -> None:
         self.lock = threading.RLock()
         self._failed = failed
-        self._monotonic = time.monotonic_ns  # bound now: libraries that freeze time replace the module's attribute
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[int, int, LoopTimer]] = []
         self._dead_timers = 0
@@ -98,7 +98,7 @@ class Loop:
 
     def now_ms(self) -> int:
         """Monotonic real time, milliseconds."""
-        return self._monotonic() // 1_000_000
+        return monotonic_ns() // 1_000_000
 
     def call_later(self, delay_ms: int, fn: Callable[[], None]) -> LoopTimer:
         """Call `fn` on the loop's thread, `delay_ms` from now, with the lock held. The lock must be held."""
