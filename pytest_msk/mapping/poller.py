@@ -16,8 +16,8 @@ from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
 from ..records import TimestampType
-from .config import EventSourceMappingConfig
 from .fetched import Fetched, FetchedQueue, Run
+from .starting import StartingPositions
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -55,9 +55,9 @@ class Poller:
 
     Args:
         broker: where the topic is.
-        config: topic and starting position.
+        topic: the topic's name.
         group: the consumer group's id.
-        origins: where partitions without a committed offset begin, as resolved when the mapping was created.
+        starting: where partitions are begun.
         events: is told of assignments and resets.
         timeout: seconds that the broker may take to answer or to let the poller join its group.
     """
@@ -65,22 +65,21 @@ class Poller:
     def __init__(
         self,
         broker: Broker,
-        config: EventSourceMappingConfig,
+        topic: str,
         group: str,
-        origins: Mapping[int, int],
+        starting: StartingPositions,
         events: PollerEvents,
         timeout: float,
     ) -> None:
         self._broker = broker
-        self._config = config
-        self._topic = config.topic
+        self._topic = topic
         self._group = group
-        self._origins = origins
+        self._starting = starting
         self._events = events
         self._timeout = timeout
         self._queues: dict[int, FetchedQueue] = {}
         self._marks: dict[int, Watermarks] = {}
-        self._joined = False
+        self._joined = self._closed = False
         self._generation = 0
         self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
         self._commit: Committer | None = None
@@ -153,18 +152,17 @@ class Poller:
         )
 
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
-        committed = consumer.committed(given, timeout=self._timeout) if given else []
+        from confluent_kafka import OFFSET_INVALID
+
+        if self._closed:
+            return  # it came before the end and is told now, when the client answers no question any more
+        committed = self._committed(consumer, given) if given else []
         marks = self._broker.watermarks(self._topic)
         resets: list[tuple[int, int, int]] = []
         for found in committed:
-            mark, offset = marks[found.partition], found.offset
-            if offset < 0:
-                start = max(mark.low, self._origins.get(found.partition, 0))
-            elif mark.low <= offset <= mark.high:
-                start = offset
-            else:
-                start = self._starting_position(found.partition, mark)
-                resets.append((found.partition, offset, start))
+            start = self._starting.choose(found.partition, found.offset, marks[found.partition])
+            if found.offset not in (start, OFFSET_INVALID):
+                resets.append((found.partition, found.offset, start))
             found.offset = start
             self._queues[found.partition] = FetchedQueue(start)
         consumer.assign(committed)
@@ -174,20 +172,23 @@ class Poller:
         for reset in resets:
             self._events.position_reset(*reset)
 
+    def _committed(self, consumer: Consumer, given: list[TopicPartition]) -> list[TopicPartition]:
+        from confluent_kafka import KafkaException
+
+        try:
+            return consumer.committed(given, timeout=self._timeout)
+        except (
+            KafkaException
+        ) as raised:  # the client hands on what is no exception of Python's if this leaves a callback
+            error = raised.args[0]
+            raise BrokerError(f"The offsets of group {self._group!r} could not be had: {error.str()}.") from raised
+
     def _on_revoke(self, _consumer: Consumer, taken: list[TopicPartition]) -> None:
         for partition in taken:
             self._queues.pop(partition.partition, None)
         self._joined = False
         self._generation += 1
         self._events.revoked(tuple(partition.partition for partition in taken))
-
-    def _starting_position(self, partition: int, mark: Watermarks) -> int:
-        """The configured starting position as it stands now (spec 5.5, 5.7)."""
-        if self._config.starting_position == "LATEST":
-            return mark.high
-        if self._config.starting_position_ms is not None:
-            return self._broker.offsets_for_time(self._topic, self._config.starting_position_ms)[partition]
-        return mark.low
 
     # --- reading
 
@@ -344,7 +345,7 @@ class Poller:
             return
         position = queue.position
         if not mark.low <= position <= mark.high:
-            queue.clear(self._starting_position(partition, mark))
+            queue.clear(self._starting.now(partition, mark))
             self._events.position_reset(partition, position, queue.position)
         # Not a seek, which fails while the client has lost the partition's leader.
         self._consumer.assign([self._at(p, each.position) for p, each in self._queues.items()])
@@ -368,6 +369,7 @@ class Poller:
 
     def close(self) -> None:
         """Leave the group and free the client; what was read and not committed is read again by the next owner."""
+        self._closed = True
         self._queues.clear()
         self._consumer.close()
 

@@ -88,8 +88,8 @@ def test_committed_offset_out_of_range_falls_back_to_the_starting_position(
     commit(msk_broker, "old", topic, 1)
     topic.expire(before=4)
     if "timestamp" in parameters:
-        seconds = (start - 60_000) / 1000 + parameters.pop("timestamp")
-        parameters = {**parameters, "starting_position_timestamp": seconds}
+        seconds = (start - 60_000) / 1000 + parameters["timestamp"]
+        parameters = {"starting_position": "AT_TIMESTAMP", "starting_position_timestamp": seconds}
     esm = msk_esm(function, topic, consumer_group_id="old", **parameters)
     esm.drain()
     topic.produce("new")
