@@ -50,7 +50,7 @@ def _order(esm: EventSourceMapping) -> tuple[Anomaly, ...]:
 
 def _delivery(esm: EventSourceMapping) -> tuple[Anomaly, ...]:
     ends = {partition: mark.high for partition, mark in esm.broker.watermarks(esm.topic).items()}
-    return tuple(delivery_anomalies(esm.topic, esm.journal, esm.broker.offsets(esm.topic), esm.origins, ends))
+    return tuple(delivery_anomalies(esm.topic, esm.journal, esm.broker.offsets(esm.topic), esm.starting.origins, ends))
 
 
 def _refuse(esm: EventSourceMapping, what: str, anomalies: tuple[Anomaly, ...]) -> None:

@@ -19,6 +19,7 @@ from .background import Background
 from .config import EventSourceMappingConfig
 from .parameters import MappingParameters
 from .pipeline import Pipeline
+from .starting import StartingPositions
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -76,7 +77,7 @@ class EventSourceMapping:
         self.uuid = str(uuid.uuid4())
         self.journal = Journal()
         self.timeout = timeout
-        self.origins = self._origins()
+        self.starting = StartingPositions(broker, self.config)
         self._numbers = count(1)
         self._pipeline: Pipeline | None = None
         self._background: Background | None = None
@@ -309,22 +310,13 @@ class EventSourceMapping:
                 config=self.config,
                 function=self.function,
                 group=self.consumer_group_id,
-                origins=self.origins,
+                starting=self.starting,
                 numbers=self._numbers,
                 journal=self.journal,
                 clock=self.clock,
                 timeout=self.timeout,
             )
         return self._pipeline
-
-    def _origins(self) -> dict[int, int]:
-        """Where each partition begins without a committed offset, as it stands when the mapping is made (spec 5.8)."""
-        position = self.config.starting_position
-        if position == "TRIM_HORIZON" or not self.broker.partition_count(self.topic):
-            return {}
-        if self.config.starting_position_ms is not None:
-            return self.broker.offsets_for_time(self.topic, self.config.starting_position_ms)
-        return {partition: mark.high for partition, mark in self.broker.watermarks(self.topic).items()}
 
     def _enter(self, state: State) -> None:
         self._state = state

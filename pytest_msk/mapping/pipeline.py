@@ -34,6 +34,7 @@ from .config import EventSourceMappingConfig
 from .delivery import Commit, Delivery, Invoke
 from .fetched import Fetched, Run
 from .poller import Poller
+from .starting import StartingPositions
 
 __all__ = ["Pipeline"]
 
@@ -46,7 +47,7 @@ class Pipeline:
         config: the mapping's settings.
         function: what is invoked.
         group: the consumer group's id.
-        origins: where partitions without a committed offset begin.
+        starting: where partitions are begun.
         numbers: the batches' numbers.
         journal: gets every event.
         clock: tells the time.
@@ -60,7 +61,7 @@ class Pipeline:
         config: EventSourceMappingConfig,
         function: LambdaFunction,
         group: str,
-        origins: Mapping[int, int],
+        starting: StartingPositions,
         numbers: Iterator[int],
         journal: Journal,
         clock: Clock,
@@ -70,7 +71,7 @@ class Pipeline:
         self._function = function
         self._journal = journal
         self._clock = clock
-        self._poller = Poller(broker, config, group, origins, self, timeout)
+        self._poller = Poller(broker, config.topic, group, starting, self, timeout)
         envelope = Envelope(bootstrap_servers=broker.bootstrap_servers, event_source_arn=config.event_source_arn)
         self._batcher = Batcher(config.topic, envelope, config.batch_size, numbers=numbers)
         self._window = Window(config.window_ms, clock.now_ms())

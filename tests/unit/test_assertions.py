@@ -22,7 +22,7 @@ def mapping(events: Iterable[Event], log: Offsets, origins: dict[int, int] | Non
     return SimpleNamespace(
         topic=TOPIC,
         journal=journal,
-        origins=origins or {},
+        starting=SimpleNamespace(origins=origins or {}),
         broker=SimpleNamespace(
             offsets={TOPIC: log}.__getitem__,
             watermarks=lambda topic: {partition: Watermarks(low=0, high=1_000_000) for partition in log},
