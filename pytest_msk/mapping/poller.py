@@ -16,8 +16,8 @@ from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
 from ..records import TimestampType
+from .config import EventSourceMappingConfig
 from .fetched import Fetched, FetchedQueue, Run
-from .starting import StartingPositions
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -55,9 +55,9 @@ class Poller:
 
     Args:
         broker: where the topic is.
-        topic: the topic's name.
+        config: topic and starting position.
         group: the consumer group's id.
-        starting: where partitions are begun.
+        origins: where partitions without a committed offset begin, as resolved when the mapping was created.
         events: is told of assignments and resets.
         timeout: seconds that the broker may take to answer or to let the poller join its group.
     """
@@ -65,16 +65,17 @@ class Poller:
     def __init__(
         self,
         broker: Broker,
-        topic: str,
+        config: EventSourceMappingConfig,
         group: str,
-        starting: StartingPositions,
+        origins: Mapping[int, int],
         events: PollerEvents,
         timeout: float,
     ) -> None:
         self._broker = broker
-        self._topic = topic
+        self._config = config
+        self._topic = config.topic
         self._group = group
-        self._starting = starting
+        self._origins = origins
         self._events = events
         self._timeout = timeout
         self._queues: dict[int, FetchedQueue] = {}
@@ -152,17 +153,20 @@ class Poller:
         )
 
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
-        from confluent_kafka import OFFSET_INVALID
-
         if self._closed:
             return  # it came before the end and is told now, when the client answers no question any more
         committed = self._committed(consumer, given) if given else []
         marks = self._broker.watermarks(self._topic)
         resets: list[tuple[int, int, int]] = []
         for found in committed:
-            start = self._starting.choose(found.partition, found.offset, marks[found.partition])
-            if found.offset not in (start, OFFSET_INVALID):
-                resets.append((found.partition, found.offset, start))
+            mark, offset = marks[found.partition], found.offset
+            if offset < 0:
+                start = max(mark.low, self._origins.get(found.partition, 0))
+            elif mark.low <= offset <= mark.high:
+                start = offset
+            else:
+                start = self._starting_position(found.partition, mark)
+                resets.append((found.partition, offset, start))
             found.offset = start
             self._queues[found.partition] = FetchedQueue(start)
         consumer.assign(committed)
@@ -177,9 +181,7 @@ class Poller:
 
         try:
             return consumer.committed(given, timeout=self._timeout)
-        except (
-            KafkaException
-        ) as raised:  # the client hands on what is no exception of Python's if this leaves a callback
+        except KafkaException as raised:  # from a callback the client would hand on what is no exception at all
             error = raised.args[0]
             raise BrokerError(f"The offsets of group {self._group!r} could not be had: {error.str()}.") from raised
 
@@ -189,6 +191,14 @@ class Poller:
         self._joined = False
         self._generation += 1
         self._events.revoked(tuple(partition.partition for partition in taken))
+
+    def _starting_position(self, partition: int, mark: Watermarks) -> int:
+        """The configured starting position as it stands now (spec 5.5, 5.7)."""
+        if self._config.starting_position == "LATEST":
+            return mark.high
+        if self._config.starting_position_ms is not None:
+            return self._broker.offsets_for_time(self._topic, self._config.starting_position_ms)[partition]
+        return mark.low
 
     # --- reading
 
@@ -345,7 +355,7 @@ class Poller:
             return
         position = queue.position
         if not mark.low <= position <= mark.high:
-            queue.clear(self._starting.now(partition, mark))
+            queue.clear(self._starting_position(partition, mark))
             self._events.position_reset(partition, position, queue.position)
         # Not a seek, which fails while the client has lost the partition's leader.
         self._consumer.assign([self._at(p, each.position) for p, each in self._queues.items()])
