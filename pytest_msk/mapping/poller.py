@@ -16,8 +16,8 @@ from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
 from ..records import TimestampType
-from .config import EventSourceMappingConfig
 from .fetched import Fetched, FetchedQueue, Run
+from .starting import StartingPositions
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -55,9 +55,9 @@ class Poller:
 
     Args:
         broker: where the topic is.
-        config: topic and starting position.
+        topic: the topic's name.
         group: the consumer group's id.
-        origins: where partitions without a committed offset begin, as resolved when the mapping was created.
+        starting: where partitions are begun.
         events: is told of assignments and resets.
         timeout: seconds that the broker may take to answer or to let the poller join its group.
     """
@@ -65,17 +65,16 @@ class Poller:
     def __init__(
         self,
         broker: Broker,
-        config: EventSourceMappingConfig,
+        topic: str,
         group: str,
-        origins: Mapping[int, int],
+        starting: StartingPositions,
         events: PollerEvents,
         timeout: float,
     ) -> None:
         self._broker = broker
-        self._config = config
-        self._topic = config.topic
+        self._topic = topic
         self._group = group
-        self._origins = origins
+        self._starting = starting
         self._events = events
         self._timeout = timeout
         self._queues: dict[int, FetchedQueue] = {}
@@ -153,20 +152,17 @@ class Poller:
         )
 
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        from confluent_kafka import OFFSET_INVALID
+
         if self._closed:
             return  # it came before the end and is told now, when the client answers no question any more
         committed = self._committed(consumer, given) if given else []
         marks = self._broker.watermarks(self._topic)
         resets: list[tuple[int, int, int]] = []
         for found in committed:
-            mark, offset = marks[found.partition], found.offset
-            if offset < 0:
-                start = max(mark.low, self._origins.get(found.partition, 0))
-            elif mark.low <= offset <= mark.high:
-                start = offset
-            else:
-                start = self._starting_position(found.partition, mark)
-                resets.append((found.partition, offset, start))
+            start = self._starting.choose(found.partition, found.offset, marks[found.partition])
+            if found.offset not in (start, OFFSET_INVALID):
+                resets.append((found.partition, found.offset, start))
             found.offset = start
             self._queues[found.partition] = FetchedQueue(start)
         consumer.assign(committed)
@@ -191,14 +187,6 @@ class Poller:
         self._joined = False
         self._generation += 1
         self._events.revoked(tuple(partition.partition for partition in taken))
-
-    def _starting_position(self, partition: int, mark: Watermarks) -> int:
-        """The configured starting position as it stands now (spec 5.5, 5.7)."""
-        if self._config.starting_position == "LATEST":
-            return mark.high
-        if self._config.starting_position_ms is not None:
-            return self._broker.offsets_for_time(self._topic, self._config.starting_position_ms)[partition]
-        return mark.low
 
     # --- reading
 
@@ -355,7 +343,7 @@ class Poller:
             return
         position = queue.position
         if not mark.low <= position <= mark.high:
-            queue.clear(self._starting_position(partition, mark))
+            queue.clear(self._starting.now(partition, mark))
             self._events.position_reset(partition, position, queue.position)
         # Not a seek, which fails while the client has lost the partition's leader.
         self._consumer.assign([self._at(p, each.position) for p, each in self._queues.items()])
