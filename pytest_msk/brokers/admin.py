@@ -278,9 +278,18 @@ class ClusterBroker(ABC):
 
         asked = f"Deleting the records of topic {name!r} before {dict(before)}"
         deadline = Deadline(self._timeout)
-        cuts = [TopicPartition(name, partition, offset) for partition, offset in before.items()]
-        if cuts:
-            self._ask_leaders(asked, deadline, lambda a, t: a.delete_records(cuts, request_timeout=t))
+        partitions = self._partitions_of(name, asked)
+        missing = [partition for partition in before if not 0 <= partition < partitions]
+        if missing:
+            raise BrokerError(f"{asked}: there is no partition {missing[0]}, the topic has {_partitions(partitions)}.")
+
+        def delete(admin: AdminClient, seconds: float) -> Mapping[Any, Future[object]]:
+            # New objects for each attempt: confluent-kafka 2.8 frees those of one that the client refuses.
+            cuts = [TopicPartition(name, partition, offset) for partition, offset in before.items()]
+            return admin.delete_records(cuts, request_timeout=seconds)
+
+        if before:
+            self._ask_leaders(asked, deadline, delete)
 
     # --- groups
 

@@ -393,7 +393,8 @@ def _images(image: str) -> list[str]:
     from testcontainers.core.config import testcontainers_config
 
     reaper = [] if testcontainers_config.ryuk_disabled else [testcontainers_config.ryuk_image]
-    return [testcontainers_config.hub_image_name_prefix + image, *reaper]
+    # The prefix is younger than the oldest testcontainers that this project takes.
+    return [getattr(testcontainers_config, "hub_image_name_prefix", "") + image, *reaper]
 
 
 def _has_image(client: DockerClient, name: str) -> bool:

@@ -7,6 +7,7 @@ import random
 import socket
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from docker.errors import APIError, DockerException, ImageNotFound
@@ -246,12 +247,10 @@ def test_available_wants_the_image_and_pulls_nothing(daemon):
 
 
 def test_the_reaper_of_testcontainers_is_wanted_where_it_is_used(monkeypatch):
-    from testcontainers.core.config import testcontainers_config
-
-    monkeypatch.setattr(testcontainers_config, "hub_image_name_prefix", "mirror.example/")
-    monkeypatch.setattr(type(testcontainers_config), "ryuk_disabled", property(lambda self: False))
-    assert under_test._images(IMAGE) == [f"mirror.example/{IMAGE}", testcontainers_config.ryuk_image]
-    monkeypatch.setattr(type(testcontainers_config), "ryuk_disabled", property(lambda self: True))
+    config = SimpleNamespace(hub_image_name_prefix="mirror.example/", ryuk_disabled=False, ryuk_image="reaper:1")
+    monkeypatch.setattr("testcontainers.core.config.testcontainers_config", config)
+    assert under_test._images(IMAGE) == [f"mirror.example/{IMAGE}", "reaper:1"]
+    config.ryuk_disabled = True
     assert under_test._images(IMAGE) == [f"mirror.example/{IMAGE}"]
 
 

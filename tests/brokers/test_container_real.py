@@ -25,7 +25,7 @@ def started(monkeypatch):
 
     def remember(*arguments):
         container = start(*arguments)
-        ids.append(container.get_container_id())
+        ids.append(container.get_wrapped_container().id)
         return container
 
     monkeypatch.setattr(under_test, "_start", remember)
