@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError
     from .records import EventRecord, NotAnEventRecord, Record
+    from .sandbox import MskEsm, MskTopic
     from .topics import Topic
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "LambdaContext",
     "LambdaFunction",
     "MskError",
+    "MskEsm",
+    "MskTopic",
     "NotAKafkaEvent",
     "NotAnEventRecord",
     "NotSupported",
@@ -63,6 +66,7 @@ _HOMES = {
     "journal": ("Journal",),
     "mapping": ("DeliveryBlocked", "EventSourceMapping", "EventSourceMappingError"),
     "records": ("EventRecord", "NotAnEventRecord", "Record"),
+    "sandbox": ("MskEsm", "MskTopic"),
     "topics": ("Topic",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -12,31 +12,10 @@ from .clock import VirtualClock, epoch_ms  # now: a test may freeze time before 
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from typing import Protocol
-
-    from typing_extensions import Unpack
 
     from .brokers import Broker
     from .brokers.choice import Brokers
-    from .functions import Function
-    from .mapping import EventSourceMapping, MappingParameters
-    from .sandbox import Sandbox, TopicConfig
-    from .topics import Topic
-
-    class MskTopic(Protocol):
-        """What the fixture `msk_topic` gives."""
-
-        def __call__(
-            self, name: str | None = None, partitions: int = 1, config: TopicConfig | None = None
-        ) -> Topic: ...
-
-    class MskEsm(Protocol):
-        """What the fixture `msk_esm` gives."""
-
-        def __call__(
-            self, function: Function, topic: Topic | str, **parameters: Unpack[MappingParameters]
-        ) -> EventSourceMapping: ...
-
+    from .sandbox import MskEsm, MskTopic, Sandbox
 
 MARKER = (
     "msk(*, broker=None, clock=None): settings of one test. broker: the kind of broker it needs (embedded, container, "

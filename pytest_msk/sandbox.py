@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from .brokers import Broker
 from .clock import VirtualClock
@@ -18,9 +18,23 @@ from .topics import Topic, legal_name
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-__all__ = ["Sandbox", "TopicConfig"]
+__all__ = ["MskEsm", "MskTopic", "Sandbox", "TopicConfig"]
 
 TopicConfig: TypeAlias = "Mapping[str, str | int | float | bool]"
+
+
+class MskTopic(Protocol):
+    """What the fixture `msk_topic` gives, for annotations; see `Sandbox.topic`."""
+
+    def __call__(self, name: str | None = None, partitions: int = 1, config: TopicConfig | None = None) -> Topic: ...
+
+
+class MskEsm(Protocol):
+    """What the fixture `msk_esm` gives, for annotations; see `Sandbox.mapping`."""
+
+    def __call__(
+        self, function: Function, topic: Topic | str, **parameters: Unpack[MappingParameters]
+    ) -> EventSourceMapping: ...
 
 
 class Sandbox:
