@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ..clock import Deadline
 from ..errors import BrokerError, BrokerUnavailable
 from . import ClientSetting, Limit
-from .admin import ClusterBroker
+from .cluster import ClusterBroker
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer

@@ -13,8 +13,9 @@ import pytest
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from pytest_msk import BrokerUnavailable
+from pytest_msk.brokers import _docker, _docker_container
 from pytest_msk.brokers import container as under_test
-from pytest_msk.brokers.admin import KIT_TOPIC_CONFIG
+from pytest_msk.brokers.cluster import KIT_TOPIC_CONFIG
 from pytest_msk.brokers.container import LIMITS, ContainerBroker, available
 
 IMAGE = "apache/kafka:4.3.1"
@@ -51,8 +52,8 @@ def daemon(monkeypatch):
         def docker(timeout):
             yield fake
 
-        monkeypatch.setattr(under_test, "_docker", docker)
-        monkeypatch.setattr(under_test, "_images", lambda image: [image])
+        monkeypatch.setattr(under_test, "docker_client", docker)
+        monkeypatch.setattr(under_test, "needed_images", lambda image: [image])
         return fake
 
     return install
@@ -77,7 +78,7 @@ def no_daemon(monkeypatch):
     ],
 )
 def test_kafkas_names_become_the_images_variables(name, variable):
-    assert under_test._variable(name) == variable
+    assert _docker_container._variable(name) == variable
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_limits_are_data():
 
 def test_a_free_port_is_below_the_ephemeral_range_and_free():
     for _ in range(20):
-        port = under_test._free_port("127.0.0.1")
+        port = _docker_container._free_port("127.0.0.1")
         assert 20_000 <= port < 32_000
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
@@ -110,24 +111,24 @@ def test_a_free_port_is_below_the_ephemeral_range_and_free():
 
 def test_seeding_random_does_not_send_all_workers_to_one_port():
     random.seed(1)
-    first = [under_test._free_port(None) for _ in range(5)]
+    first = [_docker_container._free_port(None) for _ in range(5)]
     random.seed(1)
-    assert [under_test._free_port(None) for _ in range(5)] != first
+    assert [_docker_container._free_port(None) for _ in range(5)] != first
 
 
 def test_a_port_that_is_taken_is_not_chosen(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         busy = taken.getsockname()[1]
-        free = under_test._free_port("127.0.0.1")
+        free = _docker_container._free_port("127.0.0.1")
         draws = iter([busy, busy, free])
-        monkeypatch.setattr(under_test.random.SystemRandom, "choice", lambda self, ports: next(draws))
-        assert under_test._free_port("127.0.0.1") == free
+        monkeypatch.setattr(_docker_container.random.SystemRandom, "choice", lambda self, ports: next(draws))
+        assert _docker_container._free_port("127.0.0.1") == free
 
 
 def test_localhost_is_given_as_the_address_that_is_bound():
-    assert under_test._loopback("localhost") == "127.0.0.1"
-    assert under_test._loopback("docker.example") == "docker.example"
+    assert _docker_container._loopback("localhost") == "127.0.0.1"
+    assert _docker_container._loopback("docker.example") == "docker.example"
 
 
 class FakeContainer:
@@ -161,7 +162,7 @@ def started(monkeypatch, *errors):
         made.append(FakeContainer(errors[len(made)] if len(made) < len(errors) else None))
         return made[-1]
 
-    monkeypatch.setattr(under_test, "_container", make)
+    monkeypatch.setattr(_docker_container, "_container", make)
     return made
 
 
@@ -175,14 +176,14 @@ def started(monkeypatch, *errors):
 )
 def test_a_port_that_somebody_took_meanwhile_is_replaced(monkeypatch, words):
     made = started(monkeypatch, APIError("500", explanation=words), APIError("500", explanation=words))
-    assert under_test._start(IMAGE, {}) is made[2]
+    assert _docker_container.start_container(IMAGE, {}) is made[2]
     assert [one.stopped for one in made] == [1, 1, 0]
 
 
 def test_ports_that_are_always_taken_are_an_error_at_last(monkeypatch):
     made = started(monkeypatch, *[APIError("500", explanation="port is already allocated")] * 10)
     with pytest.raises(BrokerUnavailable, match="port is already allocated"):
-        under_test._start(IMAGE, {})
+        _docker_container.start_container(IMAGE, {})
     assert [one.stopped for one in made] == [1] * 5
 
 
@@ -194,7 +195,7 @@ def test_ports_that_are_always_taken_are_an_error_at_last(monkeypatch):
 def test_a_start_that_fails_says_why_and_leaves_nothing(monkeypatch, error):
     made = started(monkeypatch, error)
     with pytest.raises(BrokerUnavailable) as raised:
-        under_test._start(IMAGE, {})
+        _docker_container.start_container(IMAGE, {})
     text = str(raised.value)
     assert f"could not start a container of {IMAGE}: no space left" in text
     assert "--msk-kafka-image" in text
@@ -205,7 +206,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(monkeypatch, error):
 def test_an_interrupted_start_leaves_nothing(monkeypatch):
     made = started(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        under_test._start(IMAGE, {})
+        _docker_container.start_container(IMAGE, {})
     assert made[0].stopped == 1
 
 
@@ -232,7 +233,7 @@ def test_the_environment_is_left_as_it_was(no_daemon, monkeypatch):
     assert dict(os.environ) == before
     monkeypatch.delenv("DOCKER_HOST")
     before = dict(os.environ)
-    with under_test._environment_kept():
+    with _docker.environment_kept():
         os.environ["DOCKER_HOST"] = "tcp://elsewhere:1"
     assert dict(os.environ) == before
 
@@ -249,9 +250,9 @@ def test_available_wants_the_image_and_pulls_nothing(daemon):
 def test_the_reaper_of_testcontainers_is_wanted_where_it_is_used(monkeypatch):
     config = SimpleNamespace(hub_image_name_prefix="mirror.example/", ryuk_disabled=False, ryuk_image="reaper:1")
     monkeypatch.setattr("testcontainers.core.config.testcontainers_config", config)
-    assert under_test._images(IMAGE) == [f"mirror.example/{IMAGE}", "reaper:1"]
+    assert _docker.needed_images(IMAGE) == [f"mirror.example/{IMAGE}", "reaper:1"]
     config.ryuk_disabled = True
-    assert under_test._images(IMAGE) == [f"mirror.example/{IMAGE}"]
+    assert _docker.needed_images(IMAGE) == [f"mirror.example/{IMAGE}"]
 
 
 def test_an_image_that_must_not_be_pulled_is_unavailable(daemon):
@@ -262,7 +263,7 @@ def test_an_image_that_must_not_be_pulled_is_unavailable(daemon):
 
 
 def test_a_pull_tells_how_far_it_is(daemon, monkeypatch):
-    monkeypatch.setattr(under_test, "_PULL_REPORTS", 0.0)
+    monkeypatch.setattr(_docker, "_PULL_REPORTS", 0.0)
     fake = daemon(
         pulling=[
             {"status": "Pulling from apache/kafka", "id": "4.3.1"},
@@ -273,7 +274,7 @@ def test_a_pull_tells_how_far_it_is(daemon, monkeypatch):
         ]
     )
     lines = []
-    under_test._pull(fake, IMAGE, True, lines.append)
+    _docker.pull_image(fake, IMAGE, True, lines.append)
     assert fake.pulled == [IMAGE]
     assert lines == [
         f"msk: pulling {IMAGE} ...",
@@ -289,7 +290,7 @@ def test_a_pull_tells_how_far_it_is(daemon, monkeypatch):
 def test_a_pull_that_fails_says_why(daemon):
     fake = daemon(pulling=[{"error": "manifest unknown"}])
     with pytest.raises(BrokerUnavailable, match=r"pulling it failed: manifest unknown\. Choose another image"):
-        under_test._pull(fake, IMAGE, True, lambda _: None)
+        _docker.pull_image(fake, IMAGE, True, lambda _: None)
 
 
 # --- ready

@@ -21,14 +21,14 @@ def _docker():
 def started(monkeypatch):
     """The ids of the containers that a test starts."""
     ids = []
-    start = under_test._start
+    start = under_test.start_container
 
     def remember(*arguments):
         container = start(*arguments)
         ids.append(container.get_wrapped_container().id)
         return container
 
-    monkeypatch.setattr(under_test, "_start", remember)
+    monkeypatch.setattr(under_test, "start_container", remember)
     return ids
 
 

@@ -8,7 +8,7 @@ import pytest
 from wire_client import WireClient, batch
 
 from pytest_msk.brokers import Watermarks
-from pytest_msk.brokers.admin import KIT_TOPIC_CONFIG
+from pytest_msk.brokers.cluster import KIT_TOPIC_CONFIG
 from pytest_msk.brokers.embedded import EmbeddedBroker
 from pytest_msk.brokers.embedded.messages.groups import OFFSET_COMMIT
 from pytest_msk.brokers.embedded.messages.records import PRODUCE

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_msk import BrokerError, TopicExists
-from pytest_msk.brokers.admin import KIT_TOPIC_CONFIG, ClusterBroker, _extend
+from pytest_msk.brokers._log import _extend
+from pytest_msk.brokers.cluster import KIT_TOPIC_CONFIG, ClusterBroker
 
 
 class Cluster(ClusterBroker):
