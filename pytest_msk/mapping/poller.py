@@ -94,7 +94,6 @@ class Poller:
             heartbeat_interval_ms=200,  # a rebalance is heard of by a heartbeat's answer: not 3 s after it has begun
             isolation_level="read_uncommitted",  # spec 5.13
             queued_max_messages_kbytes=_MEMORY // 1024,
-            fetch_wait_max_ms=100,  # a partition that was paused waits this long for the answer that is due to others
         )
         self._subscribe()
 

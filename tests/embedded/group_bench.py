@@ -152,6 +152,7 @@ class Consumer:
     rebalance_ms: int = REBALANCE_MS
     member_id_required: bool = True
     skip_assignment: bool = True
+    initial_delay: bool = True
     connection: int = 1
     member_id: str = ""
     generation: int = -1
@@ -170,6 +171,7 @@ class Consumer:
                 session_timeout_ms=self.session_ms,
                 rebalance_timeout_ms=self.rebalance_ms,
                 client_id=self.client_id,
+                initial_delay=self.initial_delay,
                 member_id_required=self.member_id_required,
                 skip_assignment_supported=self.skip_assignment,
             ),

@@ -137,6 +137,28 @@ def test_no_initial_delay_answers_at_the_next_turn() -> None:
     assert answer.value.generation_id == 1
 
 
+def test_member_that_needs_no_delay_is_answered_at_the_next_turn_when_it_is_the_first(bench: Bench) -> None:
+    first = bench.consumer(initial_delay=False).join()
+    assert first.waits
+    bench.advance(0)
+    assert first.value.generation_id == 1
+
+
+def test_member_that_needs_no_delay_does_not_end_the_delay_of_the_first(bench: Bench) -> None:
+    first, second = bench.consumer().join(), bench.consumer(initial_delay=False).join()
+    bench.advance(0)
+    assert first.waits
+    assert second.waits
+    bench.advance(2 * DELAY_MS)
+    assert first.value.generation_id == second.value.generation_id == 1
+
+
+def test_generation_of_a_group_is_told(bench: Bench) -> None:
+    assert bench.coordinator.generation("g") == -1
+    bench.stable(bench.consumer())
+    assert bench.coordinator.generation("g") == 1
+
+
 def test_first_member_leads_and_alone_sees_the_members(bench: Bench) -> None:
     consumers = [bench.consumer(), bench.consumer()]
     first, second = (consumer.join() for consumer in consumers)

@@ -60,6 +60,7 @@ class Group:
         self.join_timer: Timer | None = None
         self.sync_timer: Timer | None = None
         self.new_member_added = False
+        self.initial_delay = True
 
     # -- states ------------------------------------------------------------------------------------------------
 

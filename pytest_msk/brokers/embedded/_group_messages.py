@@ -66,6 +66,7 @@ class JoinGroup:
         client_host: the peer's address as Kafka shows it, such as `/127.0.0.1`.
         member_id_required: whether the client knows MEMBER_ID_REQUIRED (JoinGroup version 4 and up).
         skip_assignment_supported: whether the client knows skip_assignment (JoinGroup version 9 and up).
+        initial_delay: whether a group that was empty waits for more members when this one joins.
     """
 
     group_id: str
@@ -79,6 +80,7 @@ class JoinGroup:
     client_host: str = "/127.0.0.1"
     member_id_required: bool = True
     skip_assignment_supported: bool = True
+    initial_delay: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

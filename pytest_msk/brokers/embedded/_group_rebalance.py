@@ -106,7 +106,7 @@ class Rebalance:
             self._held.answer(member, ErrorCode.REBALANCE_IN_PROGRESS)
         if group.in_initial_rebalance:
             group.new_member_added = False
-            delay_ms = self._config.initial_rebalance_delay_ms
+            delay_ms = self._config.initial_rebalance_delay_ms if group.initial_delay else 0
             self._wait_for_more(group, delay_ms, max(group.rebalance_timeout_ms - delay_ms, 0))
         elif group.all_joined:
             self.complete(group)

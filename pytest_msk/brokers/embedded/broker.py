@@ -261,7 +261,7 @@ class EmbeddedBroker:
             offsets = (OffsetCommit(topic=topic, partition=p, offset=offset) for p, offset in positions.items())
             with self._held():
                 groups = self._node.groups
-                generation = groups.describe(group).generation_id
+                generation = groups.generation(group)
                 request = CommitOffsets(
                     group_id=group, member_id=member, generation_id=generation, offsets=tuple(offsets)
                 )

@@ -79,7 +79,10 @@ class GroupCoordinator:
         elif request.member_id and request.group_id not in self._groups:
             error = ErrorCode.UNKNOWN_MEMBER_ID
         else:
-            self._admission.join(self._group(request.group_id), request, reply)
+            group = self._group(request.group_id)
+            if not group.members:
+                group.initial_delay = request.initial_delay
+            self._admission.join(group, request, reply)
             return
         reply(JoinGroupResult(error=error, member_id=request.member_id))
 
@@ -230,6 +233,11 @@ class GroupCoordinator:
         if group is None:
             return DescribedGroup(group_id=group_id, error=ErrorCode.GROUP_ID_NOT_FOUND)
         return group.as_described()
+
+    def generation(self, group_id: str) -> int:
+        """A group's generation; -1 when there is no such group."""
+        group = self._groups.get(group_id)
+        return -1 if group is None else group.generation_id
 
     def list_groups(self, states: Iterable[str] = (), types: Iterable[str] = ()) -> tuple[ListedGroup, ...]:
         """All groups, or those in the given states and of the given types (Kafka's names, any case)."""

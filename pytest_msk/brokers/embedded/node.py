@@ -37,6 +37,8 @@ class Node:
         self.waiting = Waiting(loop)
         self.producer_ids: Iterator[int] = itertools.count()
         self.hold_heartbeats = hold_heartbeats
+        #: The delay that is there by default spares kafka-python a second round and is not for librdkafka's clients.
+        self.hurry = "group.initial.rebalance.delay.ms" not in settings.given
         self.groups = GroupCoordinator(
             loop,
             GroupConfig(

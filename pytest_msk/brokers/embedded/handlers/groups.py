@@ -77,6 +77,7 @@ class _Groups:
             client_id=call.client_id,
             member_id_required=call.version >= 4,
             skip_assignment_supported=call.version >= 9,
+            initial_delay=not (call.connection.any_order and self._node.hurry),
         )
         self._groups.join(join, lambda result: call.answer(_joined(call.version, result)))
 
