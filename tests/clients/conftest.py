@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from pytest_msk import Broker
 
@@ -15,14 +16,17 @@ def name(msk_broker: Broker) -> Iterator[str]:
     """A name for a topic that the test makes; the topic is deleted afterwards."""
     made = f"c-{uuid.uuid4().hex[:12]}"
     yield made
-    msk_broker.delete_topic(made)
+    if msk_broker.partition_count(made):
+        AdminClient(msk_broker.client_config()).delete_topics([made])[made].result(30)
 
 
 @pytest.fixture
-def topic(msk_broker: Broker, name: str) -> str:
+def topic(msk_broker: Broker) -> Iterator[str]:
     """A topic with two partitions."""
-    msk_broker.create_topic(name, partitions=2)
-    return name
+    made = f"c-{uuid.uuid4().hex[:12]}"
+    msk_broker.create_topic(made, partitions=2)
+    yield made
+    msk_broker.delete_topic(made)
 
 
 @pytest.fixture

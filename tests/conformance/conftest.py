@@ -16,8 +16,8 @@ from pytest_msk import Broker
 
 
 @pytest.fixture
-def new_name(msk_broker: Broker) -> Iterator[Callable[[], str]]:
-    """Makes names; a topic or group of that name is deleted after the test."""
+def new_name(msk_broker: Broker, admin: AdminClient) -> Iterator[Callable[[], str]]:
+    """Makes names; a topic of that name is deleted after the test, whoever made it."""
     names: list[str] = []
 
     def make() -> str:
@@ -25,8 +25,9 @@ def new_name(msk_broker: Broker) -> Iterator[Callable[[], str]]:
         return names[-1]
 
     yield make
-    for name in names:
-        msk_broker.delete_topic(name)
+    left = sorted(name for name in msk_broker.topics() if name.endswith(tuple(names)) or name.startswith(tuple(names)))
+    for answer in admin.delete_topics(left).values() if left else ():
+        answer.result(PATIENCE)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 
@@ -12,6 +13,8 @@ import google_crc32c
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 OFFSET_COMMIT, FIND_COORDINATOR, JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP = 8, 10, 11, 14, 12, 13
 API_VERSIONS, INIT_PRODUCER_ID = 18, 22
+
+COORDINATOR_LOADING = 14
 
 #: How long an answer may take, seconds.
 PATIENCE = 10.0
@@ -286,7 +289,12 @@ def api_versions(wire: Wire) -> dict[int, tuple[int, int]]:
 
 def init_producer_id(wire: Wire) -> tuple[int, int]:
     """InitProducerId (version 0): a new producer's id and epoch."""
-    answer = wire.ask(INIT_PRODUCER_ID, 0, string(None) + struct.pack(">i", 60_000))
-    answer.int32()
-    assert answer.int16() == 0
-    return answer.int64(), answer.int16()
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        answer = wire.ask(INIT_PRODUCER_ID, 0, string(None) + struct.pack(">i", 60_000))
+        answer.int32()
+        error = answer.int16()
+        if error != COORDINATOR_LOADING or time.monotonic() > deadline:  # a broker's first ids come from its controller
+            assert error == 0
+            return answer.int64(), answer.int16()
+        time.sleep(0.01)
