@@ -228,7 +228,7 @@ def _why_lost(
     for part in failed.missing(gap):
         were = "was" if len(part) == 1 else "were"
         if not assigned:
-            reason = "never reached the mapping, which had no such partition. Was it drained, or has its group others?"
+            reason = "never reached the mapping: call esm.drain() first, or close the others that are in its group."
         elif len(failed):
             reason = f"stood behind a batch that failed and {were} not delivered."
         else:

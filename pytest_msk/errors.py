@@ -22,4 +22,4 @@ class TopicExists(BrokerError):
 
 
 class NotSupported(MskError):
-    """This kind of broker does not do what was asked; the text names one that does."""
+    """This kit, or this kind of broker, does not do what was asked; the text says what to use instead."""

@@ -85,6 +85,7 @@ class Sandbox:
             MskError: the name was given, and other processes use the same cluster.
             TypeError: an argument is not of its type.
         """
+        __tracebackhide__ = True
         if not isinstance(partitions, int) or isinstance(partitions, bool):
             raise TypeError(f"partitions={partitions!r}: give a number of partitions.")
         if name is not None and self._parallel and self._broker.kind == "external":
@@ -104,6 +105,7 @@ class Sandbox:
         self, function: Function, topic: Topic | str, **parameters: Unpack[MappingParameters]
     ) -> EventSourceMapping:
         """Create an event source mapping that is closed when the test has ended; see `EventSourceMapping`."""
+        __tracebackhide__ = True
         esm = EventSourceMapping(
             function, topic, broker=self._broker, clock=self._clock, timeout=self._timeout, **parameters
         )

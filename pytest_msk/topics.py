@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from .brokers import Broker, Watermarks
 from .clock import Clock, Deadline
@@ -17,11 +17,10 @@ from .records import Header, Record
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
-__all__ = ["Headers", "Key", "Topic", "legal_name"]
+__all__ = ["Headers", "Topic", "legal_name"]
 
 #: A value that becomes a record's bytes: bytes as they are, text as UTF-8, `None` as a tombstone, the rest as JSON.
-Value: TypeAlias = object
-Key: TypeAlias = "bytes | str | Callable[[Value], bytes | str | None] | None"
+V = TypeVar("V")
 Headers: TypeAlias = "Sequence[tuple[str, bytes | str | None]] | Mapping[str, bytes | str | None] | None"
 
 #: Kafka's code of a timestamp that the broker set.
@@ -71,8 +70,8 @@ class Topic:
 
     def produce(
         self,
-        value: Value,
-        key: Key = None,
+        value: V,
+        key: bytes | str | Callable[[V], bytes | str | None] | None = None,
         headers: Headers = None,
         partition: int | None = None,
         timestamp: int | None = None,
@@ -100,8 +99,8 @@ class Topic:
 
     def produce_many(
         self,
-        values: Iterable[Value],
-        key: Key = None,
+        values: Iterable[V],
+        key: bytes | str | Callable[[V], bytes | str | None] | None = None,
         headers: Headers = None,
         partition: int | None = None,
         timestamp: int | None = None,
@@ -115,8 +114,8 @@ class Topic:
 
     def _send(
         self,
-        values: Iterable[Value],
-        key: Key,
+        values: Iterable[V],
+        key: bytes | str | Callable[[V], bytes | str | None] | None,
         headers: Headers,
         partition: int | None,
         timestamp: int | None,
@@ -256,7 +255,7 @@ class Topic:
             producer.flush(self._timeout)
 
 
-def _raw_key(key: Key, value: Value) -> bytes | None:
+def _raw_key(key: bytes | str | Callable[[V], bytes | str | None] | None, value: V) -> bytes | None:
     found = key(value) if callable(key) else key
     if isinstance(found, str):
         return found.encode()
@@ -265,7 +264,7 @@ def _raw_key(key: Key, value: Value) -> bytes | None:
     raise TypeError(f"A key is bytes, text or a function of the value that gives one of these, not {found!r}.")
 
 
-def _raw_value(value: Value) -> bytes | None:
+def _raw_value(value: object) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, str):

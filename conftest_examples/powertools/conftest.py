@@ -1,5 +1,4 @@
 import pytest
-import shipment_notices
 
 
 @pytest.fixture
@@ -11,5 +10,5 @@ def shipments(msk_topic):
 def sent(monkeypatch):
     """What the function has sent in this test."""
     notices: list[tuple[str, str]] = []
-    monkeypatch.setattr(shipment_notices, "sent", notices)
+    monkeypatch.setattr("shipment_notices.sent", notices)
     return notices

@@ -1,6 +1,10 @@
-import shipment_notices
+import pytest
 
 from pytest_msk import assert_at_least_once
+
+pytest.importorskip("aws_lambda_powertools", reason="the function of this example is written with Powertools")
+
+import shipment_notices
 
 
 def test_header_bytes_above_127_are_read(shipments, msk_esm, sent):

@@ -36,6 +36,7 @@ class Brokers:
         self._timeout = timeout
         self._report = report
         self._open: dict[str, Broker] = {}
+        self._auto: str | None = None
 
     def get(self, choice: str) -> Broker:
         """The session's broker of a kind; `auto` is the container where daemon and image are at hand, else embedded.
@@ -46,7 +47,11 @@ class Brokers:
         if choice == "auto":
             from .container import available
 
-            choice = "container" if available(self._image)[0] else "embedded"
+            if self._auto is None:
+                there, reason = available(self._image)
+                self._auto = "container" if there else "embedded"
+                self._report(f"msk: auto runs on the {self._auto} broker" + ("" if there else f": {reason}"))
+            choice = self._auto
         if choice not in self._open:
             self._open[choice] = self._start(choice)
         return self._open[choice]

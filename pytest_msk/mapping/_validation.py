@@ -108,6 +108,7 @@ class EventSourceMappingError(MskError, ValueError):
 
 def refuse_unknown(parameters: MappingParameters) -> None:
     """Raise `TypeError` for a name that is no parameter, with the nearest that is."""
+    __tracebackhide__ = True
     known = {*_TYPES, *_NOT_FOR_KAFKA, *_NOT_YET}
     for name in parameters:
         if name in known:
@@ -121,6 +122,7 @@ def refuse_unknown(parameters: MappingParameters) -> None:
 
 def refuse_types(parameters: MappingParameters) -> None:
     """Raise `TypeError` for a value that is not of its parameter's type, or a block with a member that it has not."""
+    __tracebackhide__ = True
     for name, value in parameters.items():
         if name in _TYPES:
             _refuse_type(name, value, _TYPES[name])
@@ -147,6 +149,7 @@ def _refuse_type(path: str, value: object, shape: _Shape) -> None:
 
 def refuse_shapes(topic: str, parameters: MappingParameters) -> None:
     """Raise AWS's `ValidationException` for values outside the API's shapes, all of them in one text."""
+    __tracebackhide__ = True
     found = list(_shape_errors(topic, parameters))
     if found:
         noun = "validation error" if len(found) == 1 else "validation errors"
@@ -208,6 +211,7 @@ def _groups(parameters: MappingParameters) -> Iterator[tuple[str, str]]:
 
 def consumer_group(parameters: MappingParameters, *, managed: bool) -> str | None:
     """The consumer group that is asked for, if any; from the block that belongs to the kind of Kafka."""
+    __tracebackhide__ = True
     other = "self_managed_kafka_event_source_config" if managed else "amazon_managed_kafka_event_source_config"
     if other in parameters:
         member = "selfManagedKafkaEventSourceConfig" if managed else "amazonManagedKafkaEventSourceConfig"
@@ -220,6 +224,7 @@ def consumer_group(parameters: MappingParameters, *, managed: bool) -> str | Non
 
 def event_source(parameters: MappingParameters, cluster_arn: str, bootstrap_servers: str) -> str | None:
     """The cluster's ARN, or `None` for self-managed Kafka, whose addresses must be the broker's (spec 2.2)."""
+    __tracebackhide__ = True
     block = parameters.get("self_managed_event_source")
     access = parameters.get("source_access_configurations") or ()
     if block is None:
@@ -254,6 +259,7 @@ def _refuse_authentication(access: Sequence[SourceAccessConfiguration]) -> None:
 
 def starting_timestamp(parameters: MappingParameters, now_ms: int) -> int | None:
     """The starting position's timestamp, epoch milliseconds."""
+    __tracebackhide__ = True
     position, timestamp = parameters.get("starting_position"), parameters.get("starting_position_timestamp")
     if position != "AT_TIMESTAMP":
         return None
@@ -270,12 +276,14 @@ def starting_timestamp(parameters: MappingParameters, now_ms: int) -> int | None
 
 def refuse_stray_timestamp(parameters: MappingParameters) -> None:
     """Raise for a timestamp without AT_TIMESTAMP; AWS looks at that after everything else (spec 2.6)."""
+    __tracebackhide__ = True
     if "starting_position_timestamp" in parameters and parameters.get("starting_position") != "AT_TIMESTAMP":
         raise _invalid("StartingPositionTimestamp can only be used when the starting position is 'AT_TIMESTAMP'.")
 
 
 def refuse_unsupported(parameters: MappingParameters) -> None:
     """Raise for parameters that Kafka mappings do not have, and for those that this kit does not run yet."""
+    __tracebackhide__ = True
     for name, member in _NOT_FOR_KAFKA.items():
         if name in parameters:
             raise _invalid(f"Unsupported '{member}' parameter for given event source mapping type.")

@@ -63,6 +63,7 @@ class EventSourceMappingConfig:
             NotSupported: AWS would take them, but this kit does not know them yet.
             TypeError: there is no such parameter, or a value is not of its type.
         """
+        __tracebackhide__ = True
         validation.refuse_unknown(parameters)
         validation.refuse_types(parameters)
         validation.refuse_shapes(topic, parameters)

@@ -63,6 +63,7 @@ class EventSourceMapping:
         timeout: float = 30.0,
         **parameters: Unpack[MappingParameters],
     ) -> None:
+        __tracebackhide__ = True
         self.broker = broker
         self.clock = VirtualClock() if clock is None else clock
         self.function = function if isinstance(function, LambdaFunction) else LambdaFunction(function)
@@ -163,6 +164,7 @@ class EventSourceMapping:
         Raises:
             DeliveryBlocked: a batch failed `max_attempts` times; the handler's own exception is its cause.
         """
+        __tracebackhide__ = True
         if max_attempts < 1:
             raise ValueError(f"max_attempts={max_attempts!r}: a number of attempts, 1 or more.")
         attempts: list[Attempt] = []
@@ -189,11 +191,12 @@ class EventSourceMapping:
             f"{self.topic}-{partition} offsets {', '.join(f'{r.start}-{r.stop - 1}' for r in runs)}"
             for partition, runs in batch.records.items()
         )
+        count = "1 record" if batch.count == 1 else f"{batch.count} records"
         location = self.last_error.location() if self.last_error else None
-        where = f" at {location}" if location else ""
+        where = f"at {location} " if location else ""
         return DeliveryBlocked(
-            f"Batch {attempt.batch} ({batch.count} records: {ranges}) failed {failures} times in a row, the last time "
-            f"with {attempt.error}{where}. AWS would go on until the records expire, and nothing behind them would be "
+            f"Batch {attempt.batch} ({count}: {ranges}) failed {failures} times in a row, the last time "
+            f"{where}with {attempt.error}. AWS would go on until the records expire, and nothing behind them would be "
             "delivered. Mend the function, or expect this error; drain(max_attempts=...) sets its limit."
         )
 
@@ -243,8 +246,14 @@ class EventSourceMapping:
             raise MskError("wait_until is for background mode (with esm.running(): ...); a stepped mapping is drained.")
         limit = self.timeout if timeout is None else timeout
         if not self._background.wait_until(condition, limit):
-            last = self.journal[-3:]
-            raise TimeoutError(f"{condition!r} did not hold within {limit:g} s. The mapping's last events: {last}")
+            code = getattr(condition, "__code__", None)
+            what = f"The condition at {code.co_filename}:{code.co_firstlineno}" if code else repr(condition)
+            events = "\n".join(f"  {event}" for event in self.journal[-5:])
+            cause = self.last_error.exception if self.last_error else None
+            failing = f" The function fails, at last with {self.last_error}." if self.last_error else ""
+            raise TimeoutError(
+                f"{what} did not hold within {limit:g} s.{failing} What the mapping did last:\n{events}"
+            ) from cause
 
     # --- lifecycle
 

@@ -51,7 +51,10 @@ def test_clock_follows_real_time_meanwhile(msk_topic, msk_esm, msk_clock):
 def test_condition_that_never_holds_ends_with_the_last_events(msk_topic, msk_esm):
     topic = msk_topic()
     esm = msk_esm(lambda event, context: None, topic)
-    with esm.running(), pytest.raises(TimeoutError, match=r"did not hold within 0.1 s.*Enabled"):
+    with (
+        esm.running(),
+        pytest.raises(TimeoutError, match=r"(?s)test_mapping_background.py:\d+ did not hold within 0.1 s.*Enabled"),
+    ):
         esm.wait_until(lambda: False, timeout=0.1)
 
 

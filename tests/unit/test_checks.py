@@ -261,8 +261,8 @@ def test_a_partition_that_was_never_assigned_counts_from_where_it_begins():
     (anomaly,) = delivery([assigned(p0=0)], {0: (), 1: (range(8),)}, {1: 5})
     assert (anomaly.partition, anomaly.offsets, anomaly.batch) == (1, range(5, 8), None)
     assert anomaly.text == (
-        "orders-1 offsets 5-7 (3 records) never reached the mapping, which had no such partition. "
-        "Was it drained, or has its group others?"
+        "orders-1 offsets 5-7 (3 records) never reached the mapping: call esm.drain() first, "
+        "or close the others that are in its group."
     )
 
 
