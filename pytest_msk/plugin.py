@@ -67,7 +67,7 @@ def _refuse_unparametrized(item: pytest.Item) -> None:
     )
 
 
-def _kinds(node: pytest.Item | pytest.FunctionDefinition) -> tuple[str, ...]:  # type: ignore[name-defined]
+def _kinds(node: pytest.Item) -> tuple[str, ...]:
     """The kinds of broker that a test runs on."""
     pinned = _marked(node, "broker")
     if pinned is None:
@@ -78,7 +78,7 @@ def _kinds(node: pytest.Item | pytest.FunctionDefinition) -> tuple[str, ...]:  #
         raise pytest.UsageError(f"{node.nodeid}: marker msk(broker={pinned!r}): {error}") from error
 
 
-def _marked(node: pytest.Item | pytest.FunctionDefinition, name: str) -> object:  # type: ignore[name-defined]
+def _marked(node: pytest.Item, name: str) -> object:
     """A setting of the closest `msk` marker that has it."""
     for marker in node.iter_markers("msk"):
         unknown = set(marker.kwargs) - {"broker", "clock"}
