@@ -7,10 +7,15 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
 
+from ..clock import Deadline
+
 __all__ = ["QuickConsumer", "TrackedProducer"]
 
 # How long a new assignment may be looked up before that is left to librdkafka's own timers, seconds.
 _LOOKUP_TIMEOUT = 5.0
+
+# How long a consumer that is closed waits for an assignment that is on its way, seconds.
+_LAST_JOIN = 3.0
 
 # How long a dropped producer may take to deliver what it holds, seconds.
 _LAST_FLUSH_TIMEOUT = 5.0
@@ -43,15 +48,32 @@ class QuickConsumer(Consumer):
         strategy = str(config.get("partition.assignment.strategy", ""))
         self._incremental = "cooperative" in strategy or config.get("group.protocol") == "consumer"
         self._is_open = True
+        self._assigned = True
 
     def subscribe(self, topics: list[str], *args: Any, **callbacks: Any) -> None:
         if not args and self._reset_to is not None:
             callbacks.setdefault("on_assign", _start_at_once)
+        for name, assigned in (("on_assign", True), ("on_revoke", False), ("on_lost", False)):
+            if name in callbacks:
+                callbacks[name] = self._noting(assigned, callbacks[name])
+        self._assigned = "on_assign" not in callbacks
         super().subscribe(topics, *args, **callbacks)
+
+    def _noting(self, assigned: bool, callback: Callable[..., object]) -> Callable[..., object]:
+        def noted(consumer: Consumer, partitions: list[TopicPartition]) -> object:
+            self._assigned = assigned
+            return callback(consumer, partitions)
+
+        return noted
 
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
+            # A client that is closed while an assignment is on its way to its callback may never return from that.
+            # One that has no member id has not begun to join.
+            deadline = Deadline(_LAST_JOIN)
+            while not self._assigned and not deadline.passed and self.memberid():
+                self.poll(0.01)
             super().close()
             self._closed(self)
 

@@ -28,6 +28,8 @@ __all__ = ["Poller", "PollerEvents"]
 _CHUNK = 1_000
 #: How long one wait for the client lasts, seconds; waits are repeated until the timeout.
 _TICK = 0.05
+#: How long a poller that is closed waits for an assignment that is on its way, seconds.
+_LAST_JOIN = 5.0
 #: How often the number of partitions is looked at in background mode, seconds.
 _PARTITIONS_TICK = 1.0
 #: Memory of the records that wait, bytes in all and of each beside its key and value: a partition that has its share of
@@ -79,7 +81,7 @@ class Poller:
         self._timeout = timeout
         self._queues: dict[int, FetchedQueue] = {}
         self._marks: dict[int, Watermarks] = {}
-        self._joined = self._closed = False
+        self._joined = False
         self._generation = 0
         self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
         self._commit: Committer | None = None
@@ -153,8 +155,6 @@ class Poller:
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         from confluent_kafka import OFFSET_INVALID
 
-        if self._closed:
-            return  # it came before the end and is told now, when the client answers no question any more
         committed = self._committed(consumer, given) if given else []
         marks = self._broker.watermarks(self._topic)
         resets: list[tuple[int, int, int]] = []
@@ -366,9 +366,14 @@ class Poller:
 
     def close(self) -> None:
         """Leave the group and free the client; what was read and not committed is read again by the next owner."""
-        self._closed = True
-        self._queues.clear()
-        self._consumer.close()
+        try:
+            # A client that is closed while an assignment is on its way to it may never return from that.
+            deadline = Deadline(min(self._timeout, _LAST_JOIN))
+            while not self._joined and not deadline.passed:
+                self._receive(_TICK)
+        finally:
+            self._queues.clear()
+            self._consumer.close()
 
     def _at(self, partition: int, offset: int) -> TopicPartition:
         from confluent_kafka import TopicPartition
