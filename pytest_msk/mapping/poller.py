@@ -101,11 +101,6 @@ class Poller:
 
     # --- membership
 
-    @property
-    def partitions(self) -> tuple[int, ...]:
-        """The partitions that the poller owns."""
-        return tuple(self._queues)
-
     def join(self) -> None:
         """Wait until the group has given this member its partitions, be it none.
 
