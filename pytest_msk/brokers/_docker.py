@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from ..clock import Deadline
@@ -44,6 +46,7 @@ def docker_client(timeout: int) -> Iterator[DockerClient]:
         with environment_kept():
             client = DockerClient(timeout=timeout)
     except (DockerException, OSError) as error:
+        _close_sockets(error)
         raise _no_daemon(error) from error
     try:
         yield client
@@ -122,6 +125,17 @@ def pull_image(client: DockerClient, name: str, allowed: bool, report: Callable[
     except (DockerException, OSError) as error:
         raise BrokerUnavailable(f"{missing}, and pulling it failed: {error}. {ALTERNATIVES}") from error
     report(f"msk: pulled {name}")
+
+
+def _close_sockets(error: BaseException) -> None:
+    """Close what a client that could not be made has opened: docker leaves it to the garbage collector, which warns."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, _ in walk_tb(cause.__traceback__):
+            for value in frame.f_locals.values():
+                if isinstance(value, socket.socket):
+                    value.close()
+        cause = cause.__cause__ or cause.__context__
 
 
 def _no_daemon(error: Exception) -> BrokerUnavailable:

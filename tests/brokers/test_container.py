@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
 import threading
+import warnings
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -225,6 +227,16 @@ def test_no_daemon_is_not_available(no_daemon):
     there, reason = available()
     assert not there
     assert no_daemon in reason
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
+def test_a_daemon_that_is_not_there_leaves_no_socket_to_the_garbage_collector(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert not available()[0]
+        gc.collect()
+    assert [str(warning.message) for warning in caught if warning.category is ResourceWarning] == []
 
 
 def test_the_environment_is_left_as_it_was(no_daemon, monkeypatch):
