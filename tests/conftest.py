@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 
+import freezegun
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
@@ -11,3 +12,7 @@ settings.register_profile(
 )
 settings.register_profile("long", parent=settings.get_profile("quick"), derandomize=False, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# freezegun reads every attribute of every module; one of testcontainers' settings then asks a Docker daemon for its
+# socket, and where there is none docker leaves the connection that failed to the garbage collector.
+freezegun.configure(extend_ignore_list=["testcontainers"])
