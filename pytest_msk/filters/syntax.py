@@ -1,0 +1,185 @@
+"""The JSON of a pattern, read into rules: each is a set of fields that must all match, and one of the rules must.
+
+The engine compiles a pattern with `$or` first; what that compiler refuses goes to an older one, to which `$or` is a
+field like any other, and whose verdict and message count then (event_patterns.md, facts 1, 4 and 18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeAlias
+
+from ..errors import MskError
+from .conditions import Alternatives, Condition
+from .expressions import InvalidExpression, read_alternative
+from .json_reader import InvalidJson, JsonValue, read_json
+
+__all__ = ["MAX_RULES", "InvalidEventPattern", "Rule", "read_rules"]
+
+#: The most combinations of `$or` branches that one pattern may have; as many take the reference engine seconds.
+MAX_RULES = 16_384
+#: The most fields of one combination: the engine's own limit.
+_MAX_FIELDS = 256
+
+#: A rule: what it asks of each field, by the field's dotted path.
+Rule: TypeAlias = dict[str, Alternatives]
+
+_OR = "$or"
+#: Names that turn an `$or` into an ordinary field when a branch has them (fact 18).
+_RESERVED = {
+    "exactly", "equals-ignore-case", "prefix", "suffix", "anything-but", "exists", "wildcard", "numeric", "cidr",
+    "=", "<", "<=", ">", ">=", "regex", "not-wildcard", "not-equals-ignore-case", "date-after", "date-on-or-after",
+    "date-before", "date-on-or-before", "in-date-range", "ip-address-in-range", "ip-address-not-in-range",
+}  # fmt: skip
+
+
+class InvalidEventPattern(MskError, ValueError):
+    """A pattern that the engine refuses.
+
+    Args:
+        message: the engine's message.
+        path: where in the pattern, such as `value.status[1]`; empty for the pattern as a whole.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(f"{message} (at {path})" if path else message)
+        self.message = message
+        self.path = path
+
+
+class _NoOr(InvalidEventPattern):
+    """The pattern is refused while `$or` means something; the older compiler is to say whether it is a pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    path: str
+    alternatives: Alternatives
+
+
+@dataclass(frozen=True, slots=True)
+class _Or:
+    branches: list[list[_Field | _Or]] = field(default_factory=list)
+
+
+_Steps: TypeAlias = "list[_Field | _Or]"
+
+
+def read_rules(text: str) -> list[Rule]:
+    """The rules of a pattern's JSON text; what follows its closing brace is ignored (fact 3).
+
+    Raises:
+        InvalidEventPattern: the engine refuses the pattern.
+    """
+    try:
+        pattern = None if text.lstrip()[:1] in ("", '"', "[") else read_json(text)[0]
+    except InvalidJson as error:
+        raise InvalidEventPattern(str(error)) from error
+    if not isinstance(pattern, tuple):
+        raise InvalidEventPattern("Filter is not an object")
+    try:
+        steps = _read_steps(pattern, plain=False)
+    except _NoOr:
+        steps = _read_steps(pattern, plain=True)
+    rules = list(islice(_expand(steps), MAX_RULES + 1))
+    if len(rules) > MAX_RULES:
+        raise InvalidEventPattern(f"The branches of {_OR} combine in more than {MAX_RULES:,} ways")
+    if max(map(len, rules)) > _MAX_FIELDS:
+        raise InvalidEventPattern(f"Size of rule exceeds max value of {_MAX_FIELDS}")
+    return rules
+
+
+def _read_steps(pattern: tuple[tuple[str, JsonValue], ...], *, plain: bool) -> _Steps:
+    """What the pattern says, in its order: fields and alternative branches."""
+    refused = InvalidEventPattern if plain else _NoOr
+    root: _Steps = []
+    if not pattern:
+        raise refused("Empty objects are not allowed")
+    # Objects that are being read: the members left, the names that lead to them, where their fields go, within an $or.
+    stack: list[tuple[Iterator[tuple[str, JsonValue]], tuple[str, ...], _Steps, bool]] = [
+        (iter(pattern), (), root, False)
+    ]
+    while stack:
+        members, names, steps, branch = stack[-1]
+        member = next(members, None)
+        if member is None:
+            stack.pop()
+            continue
+        name, value = member
+        here = (*names, name)
+        if name == _OR and not plain:
+            inner = _branches(value, here)
+            branches: list[_Steps] = [[] for _ in inner]
+            stack.extend((iter(each), names, to, True) for each, to in reversed([*zip(inner, branches, strict=True)]))
+            steps.append(_Or(branches))
+        elif branch and name in _RESERVED:
+            raise refused(f"{name} is Ruler reserved fieldName which cannot be used inside {_OR}.", _at(here))
+        elif isinstance(value, tuple):
+            if not value:
+                raise refused("Empty objects are not allowed", _at(here))
+            stack.append((iter(value), here, steps, branch))
+        elif isinstance(value, list):
+            steps.append(_Field(_path(names, name), _alternatives(value, here, plain)))
+        else:
+            raise refused(f'"{name}" must be an object or an array', _at(here))
+    return root
+
+
+def _branches(value: JsonValue, here: tuple[str, ...]) -> list[tuple[tuple[str, JsonValue], ...]]:
+    if not isinstance(value, list):
+        raise _NoOr(f"It must be an Array followed with {_OR}.", _at(here))
+    branches = [branch for branch in value if isinstance(branch, tuple) and branch]
+    if len(branches) < len(value):
+        raise _NoOr(f"Only JSON object is allowed in array of {_OR} relationship.", _at(here))
+    if len(branches) < 2:
+        raise _NoOr(f"There must have at least 2 Objects in {_OR} relationship.", _at(here))
+    return branches
+
+
+def _alternatives(values: list[JsonValue], here: tuple[str, ...], plain: bool) -> Alternatives:
+    if not values:
+        raise (InvalidEventPattern if plain else _NoOr)("Empty arrays are not allowed", _at(here))
+    return Alternatives([_condition(value, f"{_at(here)}[{i}]", plain) for i, value in enumerate(values)])
+
+
+def _condition(value: JsonValue, at: str, plain: bool) -> Condition:
+    try:
+        return read_alternative(value, plain=plain)
+    except InvalidExpression as error:
+        raise (InvalidEventPattern if plain or error.final else _NoOr)(str(error), at) from error
+
+
+def _path(names: tuple[str, ...], name: str) -> str:
+    """A field's path; an empty name in front of all others leaves no dot (fact 4)."""
+    before = ".".join(names)
+    return f"{before}.{name}" if before else name
+
+
+def _at(names: tuple[str, ...]) -> str:
+    return ".".join(names)
+
+
+def _expand(steps: _Steps) -> Iterator[Rule]:
+    """Every way of choosing branches; a later field with the same path takes the place of an earlier one."""
+    # What is left to be said of each rule: steps, the index of the next one, and what comes after them.
+    stack: list[tuple[Rule, _Rest]] = [({}, (steps, 0, None))]
+    while stack:
+        rule, rest = stack.pop()
+        while rest is not None:
+            current, index, behind = rest
+            if index == len(current):
+                rest = behind
+                continue
+            step = current[index]
+            rest = (current, index + 1, behind)
+            if isinstance(step, _Or):
+                stack.extend((dict(rule), (branch, 0, rest)) for branch in reversed(step.branches))
+                break
+            rule[step.path] = step.alternatives
+        else:
+            yield rule
+
+
+_Rest: TypeAlias = "tuple[_Steps, int, _Rest] | None"
