@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from .clock import VirtualClock
     from .errors import BrokerError, BrokerUnavailable, MskError, NotSupported, TopicExists
     from .events import KafkaEvent, NotAKafkaEvent, read_event
-    from .filters import EventPattern, InvalidEventPattern
+    from .filters import (
+        EventPattern,
+        Explanation,
+        Finding,
+        InvalidEvent,
+        InvalidEventPattern,
+        InvalidFilter,
+        assert_filtered,
+        assert_matches,
+    )
     from .functions import LambdaContext, LambdaFunction
     from .journal import (
         Assigned,
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
         PositionReset,
         Revoked,
         StateChanged,
+        Unfiltered,
     )
     from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingParameters
     from .records import EventRecord, NotAnEventRecord, Record
@@ -51,8 +61,12 @@ __all__ = [
     "EventRecord",
     "EventSourceMapping",
     "EventSourceMappingError",
+    "Explanation",
     "Filtered",
+    "Finding",
+    "InvalidEvent",
     "InvalidEventPattern",
+    "InvalidFilter",
     "Journal",
     "KafkaEvent",
     "LambdaContext",
@@ -71,8 +85,11 @@ __all__ = [
     "StateChanged",
     "Topic",
     "TopicExists",
+    "Unfiltered",
     "VirtualClock",
     "assert_at_least_once",
+    "assert_filtered",
+    "assert_matches",
     "assert_ordered",
     "find_anomalies",
     "read_event",
@@ -86,7 +103,16 @@ _HOMES = {
     "clock": ("VirtualClock",),
     "errors": ("BrokerError", "BrokerUnavailable", "MskError", "NotSupported", "TopicExists"),
     "events": ("KafkaEvent", "NotAKafkaEvent", "read_event"),
-    "filters": ("EventPattern", "InvalidEventPattern"),
+    "filters": (
+        "EventPattern",
+        "Explanation",
+        "Finding",
+        "InvalidEvent",
+        "InvalidEventPattern",
+        "InvalidFilter",
+        "assert_filtered",
+        "assert_matches",
+    ),
     "functions": ("LambdaContext", "LambdaFunction"),
     "journal": (
         "Assigned",
@@ -101,6 +127,7 @@ _HOMES = {
         "PositionReset",
         "Revoked",
         "StateChanged",
+        "Unfiltered",
     ),
     "mapping": ("DeliveryBlocked", "EventSourceMapping", "EventSourceMappingError", "MappingParameters"),
     "records": ("EventRecord", "NotAnEventRecord", "Record"),

@@ -30,6 +30,7 @@ __all__ = [
     "Revoked",
     "State",
     "StateChanged",
+    "Unfiltered",
     "offset_runs",
 ]
 
@@ -111,6 +112,14 @@ class Filtered(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unfiltered(Event):
+    """Of the records that the last poll let through, those that no filter was held against: their values have not the
+    format of any pattern, so that they pass (spec 6.3)."""
+
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BatchClosed(Event):
     """A batch was complete and went to the function.
 
@@ -162,6 +171,7 @@ class CommitFailed(Event):
 
 _KINDS: tuple[type[Event], ...] = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
+    Unfiltered,
 )  # fmt: skip
 _E = TypeVar("_E", bound=Event)
 

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from .criteria import MAX_FILTERS, FilterCriteria
-from .pattern import EventPattern, InvalidEventPattern
+from .assertions import assert_filtered, assert_matches
+from .criteria import MAX_FILTERS, FilterCriteria, InvalidFilter
+from .documents import InvalidEvent
+from .explanation import Explanation, Finding
+from .pattern import EventPattern
+from .syntax import InvalidEventPattern
 
-__all__ = ["MAX_FILTERS", "EventPattern", "FilterCriteria", "InvalidEventPattern"]
+__all__ = [
+    "MAX_FILTERS",
+    "EventPattern",
+    "Explanation",
+    "FilterCriteria",
+    "Finding",
+    "InvalidEvent",
+    "InvalidEventPattern",
+    "InvalidFilter",
+    "assert_filtered",
+    "assert_matches",
+]

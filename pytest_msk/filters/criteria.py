@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from ..errors import MskError, NotSupported
-from .pattern import EventPattern, InvalidEventPattern
+from .documents import Document, read_plain
+from .explanation import explain
+from .json_reader import InvalidJson, read_json
+from .pattern import EventPattern
+from .rules import Rules
+from .syntax import InvalidEventPattern, Rule
 
-__all__ = ["MAX_FILTERS", "FilterCriteria", "FilterCriteriaBlock", "InvalidFilter"]
+__all__ = [
+    "MAX_FILTERS",
+    "MAX_FILTERS_RAISED",
+    "Decision",
+    "FilterCriteria",
+    "FilterCriteriaBlock",
+    "InvalidFilter",
+    "record_metadata",
+]
 
-#: Filters of one mapping, AWS's default quota (spec 6.1).
-MAX_FILTERS = 5
+#: Filters of one mapping: AWS's default quota, and the highest to which it can be raised (spec 6.1).
+MAX_FILTERS, MAX_FILTERS_RAISED = 5, 10
+
+#: What becomes of a record: a filter matches; it is filtered out; or no filter is of its value's format, so that none
+#: is held against it and it passes (spec 6.3).
+Decision: TypeAlias = Literal["matched", "filtered", "unfiltered"]
+#: What a value is: a JSON object, any other text, bytes that are no text, or a tombstone.
+Format: TypeAlias = Literal["json", "text", "binary", "tombstone"]
+
+_FORMATS: tuple[Format, ...] = ("json", "text", "binary", "tombstone")
+_NAMES = {"json": "a JSON object", "text": "text that is no JSON object", "binary": "not UTF-8"}
 
 
 class FilterBlock(TypedDict):
@@ -32,70 +53,172 @@ class InvalidFilter(MskError, ValueError):
     """A filter that Lambda would refuse."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ValueFilter:
-    pattern: EventPattern
-    json: bool
-
-    def passes(self, value: bytes | None) -> bool:
-        if value is None:
-            return self.pattern.matches({})
-        try:
-            text = value.decode()
-        except UnicodeDecodeError:
-            return True  # format table, last row: nothing is left to filter on
-        content = _json_object(text)
-        if (content is not None) is not self.json:
-            return True  # format table: pattern and message are of different formats
-        try:
-            return self.pattern.matches({"value": text if content is None else content})
-        except RecursionError:
-            return True  # nested too deeply to be looked at, on a Python that could read it
-
-
 class FilterCriteria:
     """The filters of a mapping: a record passes if any of them matches; without filters every record passes.
 
     Args:
         block: the API's own block.
+        quota: how many filters there may be.
+        strict: a record whose value has not the format of any filter's pattern is filtered out; AWS's table lets it
+            pass (spec 6.3).
+        metadata: patterns may ask for `topic`, `partition`, `offset`, `timestamp`, `timestampType`, `key` and `headers`
+            too (spec 6.2).
 
     Raises:
         InvalidFilter: with AWS's text.
-        NotSupported: a pattern on something other than `value`, or an operator that is not supported.
+        NotSupported: a pattern on something other than `value`, without `metadata`.
     """
 
-    def __init__(self, block: FilterCriteriaBlock | None = None) -> None:
+    def __init__(
+        self,
+        block: FilterCriteriaBlock | None = None,
+        *,
+        quota: int = MAX_FILTERS,
+        strict: bool = False,
+        metadata: bool = False,
+    ) -> None:
         filters = (block or {}).get("Filters") or ()
-        if len(filters) > MAX_FILTERS:
-            raise InvalidFilter(f"A mapping has at most {MAX_FILTERS} filters (spec 6.1); {len(filters)} were given.")
-        self._filters = tuple(_compile(item.get("Pattern", "")) for item in filters)
+        if len(filters) > quota:
+            raised = (
+                f"; filter_quota={MAX_FILTERS_RAISED} is for accounts with a raised quota"
+                if quota == MAX_FILTERS
+                else ""
+            )
+            raise InvalidFilter(f"A mapping has at most {quota} filters (spec 6.1), {len(filters)} were given{raised}.")
+        self.metadata = metadata
+        self._patterns = tuple(_compile(item.get("Pattern", ""), metadata) for item in filters)
+        self._by_format = {each: _Filters.of(self._patterns, each, strict) for each in _FORMATS}
 
     def __bool__(self) -> bool:
-        return bool(self._filters)
+        return bool(self._patterns)
 
-    def passes(self, value: bytes | None) -> bool:
-        """Whether the function gets a record with this value."""
-        return not self._filters or any(item.passes(value) for item in self._filters)
+    def decide(self, value: bytes | None, metadata: Mapping[str, object] | None = None) -> Decision:
+        """What becomes of a record.
+
+        Args:
+            value: its value.
+            metadata: its other properties, if patterns may ask for them.
+        """
+        if not self._patterns:
+            return "matched"
+        content, document = _read(value, metadata)
+        filters = self._by_format[content]
+        if filters.matching.hold(document):
+            return "matched"
+        return "unfiltered" if filters.passing is not None and filters.passing.hold(document) else "filtered"
+
+    def explain(self, value: bytes | None, metadata: Mapping[str, object] | None = None) -> str:
+        """Why a record passes or not: for each filter a line with its verdict, and below it what was found."""
+        content, document = _read(value, metadata)
+        lines = []
+        for number, pattern in enumerate(self._patterns, 1):
+            filters = _Filters.of((pattern,), content, strict=False)
+            if not filters.matching.rules:
+                lines.append(f"filter {number}: not held against the value, which is {_NAMES[content]}: {pattern}")
+                continue
+            found = explain(filters.matching, document)
+            lines.append(f"filter {number} {'matches' if found.matches else 'does not match'}: {pattern}")
+            if found.ways > 1 and not found.matches:
+                lines.append(f"  nearest of {found.ways} ways:")
+            lines.extend(f"  {finding}" for finding in found.findings)
+        return "\n".join(lines)
 
 
-def _compile(text: str) -> _ValueFilter:
+def record_metadata(
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp: int,
+    timestamp_type: str,
+    key: bytes | None,
+    _value: bytes | None,
+    headers: Sequence[tuple[str, bytes | None]] | None,
+) -> dict[str, object]:
+    """A record's properties but for its value, as patterns may ask for them.
+
+    Names and numbers are those of the event (spec 1.2). AWS does not say what a key or a header is to a filter; here it
+    is text where it is UTF-8, as a value is, and has no value otherwise.
+    """
+    metadata: dict[str, object] = {
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "timestamp": timestamp,
+        "timestampType": timestamp_type,
+        "headers": [{name: text} for name, content in headers or () if (text := _text(content)) is not None],
+    }
+    text = _text(key)
+    return metadata if text is None else {**metadata, "key": text}
+
+
+def _text(content: bytes | None) -> str | None:
+    try:
+        return None if content is None else content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """What the filters ask of values of one format.
+
+    Args:
+        matching: the rules that such a value can match.
+        passing: what is left of the other rules without what they ask of the value; `None` if they are strict.
+    """
+
+    matching: Rules
+    passing: Rules | None
+
+    @classmethod
+    def of(cls, patterns: Sequence[EventPattern], content: Format, strict: bool) -> _Filters:
+        """The filters of some patterns for values of a format, by the format table (spec 6.3)."""
+        rules = [rule for pattern in patterns for rule in pattern.rules.rules]
+        other = [rule for rule in rules if not _fits(rule, content)]
+        passing = [{path: rule[path] for path in rule if not _is_value(path)} for rule in other]
+        return cls(Rules(rule for rule in rules if _fits(rule, content)), None if strict else Rules(passing))
+
+
+def _fits(rule: Rule, content: Format) -> bool:
+    """Whether a rule is held against values of a format: it asks for one like it, or for none."""
+    wanted = {"text" if path == "value" else "json" for path in rule if _is_value(path)}
+    return content == "tombstone" or not wanted or content in wanted
+
+
+def _is_value(path: str) -> bool:
+    return path == "value" or path.startswith("value.")
+
+
+def _compile(text: str, metadata: bool) -> EventPattern:
     try:
         pattern = EventPattern(text)
     except InvalidEventPattern as error:
         raise InvalidFilter("Invalid filter pattern definition.") from error
-    others = sorted(set(pattern.pattern) - {"value"})
-    others = [name for name in others if not name.startswith("value.")]
-    if others:
+    others = sorted({path for rule in pattern.rules.rules for path in rule if not _is_value(path)})
+    if others and not metadata:
         raise NotSupported(
-            f"The pattern {text} filters on {others[0]!r}, but a Kafka mapping filters on 'value' only (spec 6.2)."
+            f"The pattern {text} filters on {others[0]!r}, but a Kafka mapping filters on 'value' only (spec 6.2). To "
+            "let patterns ask for a record's other properties, which AWS does not document, set filter_metadata=True."
         )
-    return _ValueFilter(pattern, json=not isinstance(pattern.pattern.get("value"), list))
+    return pattern
 
 
-def _json_object(text: str) -> Mapping[str, object] | None:
-    """The text's JSON object; scalars and arrays count as plain strings (spec 6.3)."""
+def _read(value: bytes | None, metadata: Mapping[str, object] | None) -> tuple[Format, Document]:
+    """A value's format, and the event that patterns are held against."""
+    others = dict(metadata or ())
+    if value is None:
+        return "tombstone", others
+    plain = read_plain(value)
+    if plain is not None:
+        return "json", {**others, "value": plain}
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
+        text = value.decode()
+    except UnicodeDecodeError:
+        return "binary", others
+    try:
+        content, end = read_json(text)
+    except InvalidJson:
+        return "text", {**others, "value": text}
+    if isinstance(content, tuple) and not text[end:].strip(" \t\n\r"):
+        return "json", (*others.items(), ("value", content))
+    return "text", {**others, "value": text}

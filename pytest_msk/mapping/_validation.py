@@ -13,6 +13,7 @@ from typing import TypeAlias, cast
 
 from ..clock import epoch_ms
 from ..errors import MskError, NotSupported
+from ..filters.criteria import MAX_FILTERS, MAX_FILTERS_RAISED
 from .parameters import MappingParameters, SourceAccessConfiguration
 
 __all__ = [
@@ -85,6 +86,9 @@ _TYPES: dict[str, _Shape] = {
     "self_managed_event_source": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": [(str,)]}},
     "source_access_configurations": [{"Type": (str,), "URI": (str,)}],
     "filter_criteria": {"Filters": [{"Pattern": (str,)}]},
+    "filter_quota": (int,),
+    "filter_strict": (bool,),
+    "filter_metadata": (bool,),
     "destination_config": (Mapping,),
     "enabled": (bool,),
     "null_tombstones": (bool,),
@@ -126,6 +130,11 @@ def refuse_types(parameters: MappingParameters) -> None:
     for name, value in parameters.items():
         if name in _TYPES:
             _refuse_type(name, value, _TYPES[name])
+    if not 1 <= parameters.get("filter_quota", MAX_FILTERS) <= MAX_FILTERS_RAISED:
+        raise ValueError(
+            f"filter_quota={parameters['filter_quota']!r}: filters of one mapping, {MAX_FILTERS} by default and at "
+            f"most {MAX_FILTERS_RAISED} where AWS has raised the quota (spec 6.1)."
+        )
     if not 0 <= parameters.get("retry_backoff_in_seconds", 0) < float("inf"):
         raise ValueError(f"retry_backoff_in_seconds={parameters['retry_backoff_in_seconds']!r}: seconds, 0 or more.")
 

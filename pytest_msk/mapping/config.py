@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..filters.criteria import FilterCriteria, InvalidFilter
+from ..filters.criteria import MAX_FILTERS, FilterCriteria, InvalidFilter
 from . import _validation as validation
 from ._validation import EventSourceMappingError
 from .parameters import MappingParameters, StartingPosition
@@ -71,7 +71,12 @@ class EventSourceMappingConfig:
         timestamp_ms = validation.starting_timestamp(parameters, now_ms)
         validation.refuse_unsupported(parameters)
         try:
-            filters = FilterCriteria(parameters.get("filter_criteria"))
+            filters = FilterCriteria(
+                parameters.get("filter_criteria"),
+                quota=parameters.get("filter_quota", MAX_FILTERS),
+                strict=parameters.get("filter_strict", False),
+                metadata=parameters.get("filter_metadata", False),
+            )
         except InvalidFilter as error:
             raise EventSourceMappingError("InvalidParameterValueException", str(error)) from error
         group = validation.consumer_group(parameters, managed=arn is not None)

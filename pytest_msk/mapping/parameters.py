@@ -48,8 +48,9 @@ class SourceAccessConfiguration(TypedDict, total=False):
 class MappingParameters(TypedDict, total=False):
     """What `msk_esm` and `EventSourceMapping` take besides function and topic: the API's names in snake_case.
 
-    `consumer_group_id` is a shorthand for the block of either kind of Kafka; `null_tombstones` and
-    `retry_backoff_in_seconds` are the kit's own, for what AWS leaves open (spec 1.4, 4.1).
+    `consumer_group_id` is a shorthand for the block of either kind of Kafka; `filter_quota`, `filter_strict`,
+    `filter_metadata`, `null_tombstones` and `retry_backoff_in_seconds` are the kit's own, for what AWS lets one change
+    or leaves open (spec 1.4, 4.1, 6.1 to 6.3).
     """
 
     batch_size: int
@@ -63,6 +64,9 @@ class MappingParameters(TypedDict, total=False):
     self_managed_event_source: SelfManagedEventSource
     source_access_configurations: Sequence[SourceAccessConfiguration]
     filter_criteria: FilterCriteriaBlock
+    filter_quota: int
+    filter_strict: bool
+    filter_metadata: bool
     enabled: bool
     null_tombstones: bool
     retry_backoff_in_seconds: float

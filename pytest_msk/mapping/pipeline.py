@@ -12,6 +12,7 @@ from itertools import starmap
 from ..brokers import Broker
 from ..clock import Clock
 from ..events import Envelope
+from ..filters.criteria import record_metadata
 from ..functions import FunctionError, LambdaFunction
 from ..journal import (
     Assigned,
@@ -26,6 +27,7 @@ from ..journal import (
     Polled,
     PositionReset,
     Revoked,
+    Unfiltered,
     offset_runs,
 )
 from ..records import RecordEncoder, encoder
@@ -78,9 +80,11 @@ class Pipeline:
         self._encoders: dict[int, RecordEncoder] = {}
         #: Per partition the next offset behind everything that was read and not committed yet.
         self._uncommitted: dict[int, int] = {}
-        #: Offsets read by the poll that is going on: into the batch, or put aside by the filters.
+        #: Offsets read by the poll that is going on: into the batch, put aside by the filters, or into the batch though
+        #: no filter was held against them.
         self._polled: dict[int, list[int]] = {}
         self._filtered: dict[int, list[int]] = {}
+        self._unfiltered: dict[int, list[int]] = {}
         self._delivery: Delivery | None = None
         self.last_error: FunctionError | None = None
 
@@ -140,7 +144,7 @@ class Pipeline:
 
     def _give_up(self) -> None:
         self._batcher.clear()
-        for offsets in (self._uncommitted, self._polled, self._filtered):
+        for offsets in (self._uncommitted, self._polled, self._filtered, self._unfiltered):
             offsets.clear()
         self._delivery = None
 
@@ -160,6 +164,8 @@ class Pipeline:
         events: list[Event] = []
         if self._polled:
             events.append(self._write(Polled(time_ms=now, records=self._read_past(self._polled))))
+        if self._unfiltered:
+            self._write(Unfiltered(time_ms=now, records=self._read_past(self._unfiltered)))
         if self._filtered:
             events.append(self._write(Filtered(time_ms=now, records=self._read_past(self._filtered))))
             if not self._batcher.count:
@@ -189,30 +195,38 @@ class Pipeline:
         if encode is None:
             encode = encoder(self._config.topic, partition, null_tombstones=self._config.null_tombstones)
             self._encoders[partition] = encode
-        passed, aside = self._filter(records)
+        passed, aside, unfiltered = self._filter(partition, records)
         offsets = [record[0] for record in passed]
         added = self._batcher.add(partition, offsets, starmap(encode, passed))
         left = records[records.index(passed[added]) :] if added < len(passed) else []
         if added:
             self._polled.setdefault(partition, []).extend(offsets[:added])
         if left:
-            aside = [offset for offset in aside if offset < left[0][0]]
+            aside, unfiltered = ([o for o in offsets if o < left[0][0]] for offsets in (aside, unfiltered))
         if aside:
             self._filtered.setdefault(partition, []).extend(aside)
+        if unfiltered:
+            self._unfiltered.setdefault(partition, []).extend(unfiltered)
         return left
 
-    def _filter(self, records: list[Fetched]) -> tuple[list[Fetched], list[int]]:
-        """The records that pass the filters, and the offsets of the others."""
-        if not self._config.filters:
-            return records, []
+    def _filter(self, partition: int, records: list[Fetched]) -> tuple[list[Fetched], list[int], list[int]]:
+        """The records that pass the filters, the offsets of those that do not, and of those that pass unfiltered."""
+        filters = self._config.filters
+        if not filters:
+            return records, [], []
         passed: list[Fetched] = []
         aside: list[int] = []
+        unfiltered: list[int] = []
         for record in records:
-            if self._config.filters.passes(record[4]):
-                passed.append(record)
-            else:
+            metadata = record_metadata(self._config.topic, partition, *record) if filters.metadata else None
+            decision = filters.decide(record[4], metadata)
+            if decision == "filtered":
                 aside.append(record[0])
-        return passed, aside
+                continue
+            passed.append(record)
+            if decision == "unfiltered":
+                unfiltered.append(record[0])
+        return passed, aside, unfiltered
 
     def _read_past(self, offsets: dict[int, list[int]]) -> Offsets:
         """Note the offsets as read, to be committed in time, and forget them as news."""

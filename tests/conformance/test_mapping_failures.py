@@ -111,15 +111,15 @@ def test_filter_that_fails_loses_nothing(msk_topic, msk_esm, monkeypatch):
     topic = msk_topic()
     topic.produce_many([{"a": 1}] * 4)
     esm = msk_esm(ignore, topic, filter_criteria={"Filters": [{"Pattern": '{"value": {"a": [1]}}'}]})
-    passes, calls = FilterCriteria.passes, []
+    decide, calls = FilterCriteria.decide, []
 
-    def fail_once(self, value):
+    def fail_once(self, value, metadata):
         calls.append(value)
         if len(calls) == 2:
             raise RuntimeError("a filter's bug")
-        return passes(self, value)
+        return decide(self, value, metadata)
 
-    monkeypatch.setattr(FilterCriteria, "passes", fail_once)
+    monkeypatch.setattr(FilterCriteria, "decide", fail_once)
     with pytest.raises(RuntimeError, match="a filter's bug"):
         esm.drain()
     esm.drain()

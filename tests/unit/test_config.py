@@ -62,7 +62,7 @@ def test_parameters_are_taken_over():
     assert (config.consumer_group_id, config.enabled) == ("billing", False)
     assert config.event_source_arn == ARN.replace("demo", "other")
     assert (config.null_tombstones, config.retry_backoff_ms) == (True, 250)
-    assert [config.filters.passes(value) for value in (b'{"a":1}', b'{"a":2}')] == [True, False]
+    assert [config.filters.decide(value) for value in (b'{"a":1}', b'{"a":2}')] == ["matched", "filtered"]
 
 
 @pytest.mark.parametrize(("name", "value"), [("batch_size", 1), ("batch_size", 10_000)])
@@ -174,6 +174,9 @@ def test_what_is_an_argument_is_no_parameter(name, hint):
         ("filter_criteria", [], "Mapping"),
         ("destination_config", "arn", "Mapping"),
         ("enabled", 1, "bool"),
+        ("filter_quota", "10", "int"),
+        ("filter_strict", 1, "bool"),
+        ("filter_metadata", "no", "bool"),
         ("null_tombstones", "yes", "bool"),
         ("retry_backoff_in_seconds", "1", "int or float"),
     ],
@@ -389,7 +392,8 @@ ROWS = [
     ({"filter_criteria": {"Filters": [{}]}}, "Invalid filter pattern definition."),
     (
         {"filter_criteria": {"Filters": [{"Pattern": '{"value":{"a":[1]}}'}] * 6}},
-        "A mapping has at most 5 filters (spec 6.1); 6 were given.",
+        "A mapping has at most 5 filters (spec 6.1), 6 were given; filter_quota=10 is for accounts with a raised "
+        "quota.",
     ),
 ]  # fmt: skip
 
@@ -489,3 +493,18 @@ def test_with_provisioned_pollers_the_missing_mode_is_named_first():
 def test_a_filter_on_something_else_than_the_value_is_refused():
     with pytest.raises(NotSupported, match="filters on 'key', but a Kafka mapping filters on 'value' only"):
         parse(filter_criteria={"Filters": [{"Pattern": '{"key":["a"]}'}]})
+
+
+def test_the_kits_options_for_filters_are_taken_over():
+    on_topic = {"Filters": [{"Pattern": '{"topic":["orders"],"value":{"a":[1]}}'}] * 6}
+    config = parse(filter_criteria=on_topic, filter_quota=10, filter_metadata=True)
+    assert config.filters.metadata
+    assert config.filters.decide(b"text", {"topic": "orders"}) == "unfiltered"
+    strict = parse(filter_criteria=on_topic, filter_quota=6, filter_metadata=True, filter_strict=True)
+    assert strict.filters.decide(b"text", {"topic": "orders"}) == "filtered"
+
+
+@pytest.mark.parametrize("quota", [0, 11, -1])
+def test_a_filter_quota_that_aws_does_not_give_is_refused(quota):
+    with pytest.raises(ValueError, match=rf"filter_quota={quota}: filters of one mapping, 5 by default and at most 10"):
+        parse(filter_quota=quota)
