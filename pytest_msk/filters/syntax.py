@@ -65,6 +65,7 @@ class _Or:
 
 
 _Steps: TypeAlias = "list[_Field | _Or]"
+_Members: TypeAlias = Iterator[tuple[str, JsonValue]]
 
 
 def read_rules(text: str) -> list[Rule]:
@@ -98,9 +99,7 @@ def _read_steps(pattern: tuple[tuple[str, JsonValue], ...], *, plain: bool) -> _
     if not pattern:
         raise refused("Empty objects are not allowed")
     # Objects that are being read: the members left, the names that lead to them, where their fields go, within an $or.
-    stack: list[tuple[Iterator[tuple[str, JsonValue]], tuple[str, ...], _Steps, bool]] = [
-        (iter(pattern), (), root, False)
-    ]
+    stack: list[tuple[_Members, tuple[str, ...], _Steps, bool]] = [(iter(pattern), (), root, False)]
     while stack:
         members, names, steps, branch = stack[-1]
         member = next(members, None)
@@ -110,10 +109,10 @@ def _read_steps(pattern: tuple[tuple[str, JsonValue], ...], *, plain: bool) -> _
         name, value = member
         here = (*names, name)
         if name == _OR and not plain:
-            inner = _branches(value, here)
-            branches: list[_Steps] = [[] for _ in inner]
-            stack.extend((iter(each), names, to, True) for each, to in reversed([*zip(inner, branches, strict=True)]))
-            steps.append(_Or(branches))
+            branches = _branches(value, here)
+            inner: list[_Steps] = [[] for _ in branches]
+            stack.extend((each, names, to, True) for each, to in reversed([*zip(branches, inner, strict=True)]))
+            steps.append(_Or(inner))
         elif branch and name in _RESERVED:
             raise refused(f"{name} is Ruler reserved fieldName which cannot be used inside {_OR}.", _at(here))
         elif isinstance(value, tuple):
@@ -127,15 +126,22 @@ def _read_steps(pattern: tuple[tuple[str, JsonValue], ...], *, plain: bool) -> _
     return root
 
 
-def _branches(value: JsonValue, here: tuple[str, ...]) -> list[tuple[tuple[str, JsonValue], ...]]:
+def _branches(value: JsonValue, here: tuple[str, ...]) -> list[_Members]:
+    """The members of each branch; what is wrong with the branches is raised when its turn has come."""
     if not isinstance(value, list):
         raise _NoOr(f"It must be an Array followed with {_OR}.", _at(here))
-    branches = [branch for branch in value if isinstance(branch, tuple) and branch]
-    if len(branches) < len(value):
-        raise _NoOr(f"Only JSON object is allowed in array of {_OR} relationship.", _at(here))
+    not_an_object = f"Only JSON object is allowed in array of {_OR} relationship."
+    branches = [
+        iter(branch) if isinstance(branch, tuple) and branch else _refusal(not_an_object, here) for branch in value
+    ]
     if len(branches) < 2:
-        raise _NoOr(f"There must have at least 2 Objects in {_OR} relationship.", _at(here))
+        branches.append(_refusal(f"There must have at least 2 Objects in {_OR} relationship.", here))
     return branches
+
+
+def _refusal(message: str, here: tuple[str, ...]) -> _Members:
+    yield from ()
+    raise _NoOr(message, _at(here))
 
 
 def _alternatives(values: list[JsonValue], here: tuple[str, ...], plain: bool) -> Alternatives:

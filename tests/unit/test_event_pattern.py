@@ -238,6 +238,11 @@ def test_some_faults_within_or_are_reported_at_once(alternative, message):
     assert verdict(f'{{"$or": [{{"a": [1]}}, {{"b": [{alternative}]}}]}}', {}) == ("invalid", message)
 
 
+def test_a_fault_in_a_branch_comes_before_what_is_wrong_behind_it():
+    assert verdict({"$or": [{"a": [{"cidr": "x"}]}]}, {}) == ("invalid", "Malformed CIDR, one '/' required")
+    assert verdict({"$or": [{"a": [1]}, 1, {"b": [{"cidr": "x"}]}]}, {}) == ("invalid", "Unrecognized match type a")
+
+
 def test_a_rule_has_256_fields_at_most():
     fields = {f"f{n}": [n] for n in range(256)}
     assert matches(fields, {f"f{n}": n for n in range(256)})
