@@ -9,6 +9,7 @@ import pytest
 
 from pytest_msk.brokers import container, external
 from pytest_msk.brokers.embedded import limits as embedded
+from pytest_msk.filters.differences import DIFFERENCES
 from pytest_msk.mapping import MappingParameters, _validation
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +23,12 @@ def test_page_shows_exactly_the_limits_of_each_kind(kind, request):
     section = PAGE.partition(f"### {name}\n")[2].partition("\n### ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
     assert rows == [f"| {limit.name} | {limit.reason} | {limit.instead} |" for limit in kind.LIMITS]
+
+
+def test_page_shows_exactly_the_differences_from_the_reference_engine():
+    section = (ROOT / "docs" / "filters.md").read_text("utf-8").partition("## Where the reference engine differs")[2]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    assert rows == [f"| {each.name} | {each.engine} | {each.here} |" for each in DIFFERENCES]
 
 
 def test_readme_lists_every_parameter_and_what_is_not_run_yet():
