@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from .conditions import Alternatives, Value
 from .documents import Document
 from .numbers import Incomparable
+from .occurrences import Occurrence
 from .rules import Rules
-from .search import Occurrence, RuleSearch
+from .search import RuleSearch
 from .syntax import Rule
 
 __all__ = ["Explanation", "Finding", "explain"]

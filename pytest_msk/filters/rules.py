@@ -7,7 +7,8 @@ from typing import cast
 
 from .documents import Document
 from .matcher import Check, Undecided, compile_rule
-from .search import Occurrence, Paths, RuleSearch, occurrences
+from .occurrences import Occurrence, Paths, occurrences
+from .search import RuleSearch
 from .syntax import Rule
 
 __all__ = ["Rules"]

@@ -1,107 +1,19 @@
-"""Search: whether a rule holds for an event, whatever the event's form (event_patterns.md, facts 1 to 8). Pure.
+"""Search: whether rules hold for the values that an event has at their paths (event_patterns.md, facts 5 to 8). Pure.
 
-It knows events with members that come twice, names with dots and arrays in arrays, and is exact in all of them: each
-field is looked up with the elements of arrays in which it stands, and all fields of a match must agree on these.
-A `Matcher` is faster where the event is plain.
+It is exact for every event; a compiled check (`matcher`) is faster where the event is plain. All fields of a match must
+stand in the same elements of the arrays that they share, so elements are chosen field by field, and chosen again.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from .conditions import Alternatives, Value
-from .json_reader import JsonNumber
-from .numbers import number_from_json, number_from_python
+from .conditions import Alternatives
+from .occurrences import Membership, Occurrence
 from .syntax import Rule
 
-__all__ = ["Membership", "Occurrence", "Paths", "RuleSearch", "occurrences"]
-
-#: In which element of which arrays a value stands, outermost first: (the array's number in the event, index) pairs.
-Membership: TypeAlias = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """A value that a field has in an event, and where it stands."""
-
-    value: Value
-    membership: Membership
-
-
-@dataclass(slots=True)
-class Paths:
-    """The paths that patterns ask for, as a tree of names."""
-
-    children: dict[str, Paths] = field(default_factory=dict)
-    path: str | None = None
-    #: Whether an empty name leads anywhere: the engine forgets the empty names at a path's end (fact 4).
-    empty_name: bool = False
-
-    @classmethod
-    def of(cls, paths: Iterable[str]) -> Paths:
-        """The tree of these paths."""
-        root = cls()
-        for path in paths:
-            node = root
-            for name in path.split("."):
-                node = node.children.setdefault(name, cls())
-            node.path = path
-            kept = path.rstrip(".")
-            root.empty_name |= not path or (kept != "" and "" in kept.split("."))
-        return root
-
-    def find(self, name: str) -> Paths | None:
-        """The node to which a member's name leads; a name with dots is several names."""
-        if "." not in name:
-            return self.children.get(name)
-        node: Paths | None = self
-        for part in name.split("."):
-            node = node.children.get(part) if node is not None else None
-        return node
-
-
-def occurrences(paths: Paths, event: object) -> dict[str, list[Occurrence]]:
-    """The values that an event has at these paths.
-
-    Args:
-        paths: what to look for.
-        event: the event as Python's own JSON values, or as `read_json` gives them.
-    """
-    found: dict[str, list[Occurrence]] = defaultdict(list)
-    arrays = 0
-    # What is still to be looked at, in the event's order.
-    stack: list[tuple[Paths, object, Membership]] = [(paths, event, ())]
-    while stack:
-        node, value, membership = stack.pop()
-        if isinstance(value, dict | tuple):
-            members = value.items() if isinstance(value, dict) else value
-            inner = [
-                (below, member, membership)
-                for name, member in members
-                if (name or paths.empty_name) and (below := node.find(name)) is not None
-            ]
-            stack.extend(reversed(inner))
-        elif isinstance(value, list):
-            array, arrays = arrays, arrays + 1
-            stack.extend(
-                (node, item, (*membership, (array, index)) if isinstance(item, dict | tuple | list) else membership)
-                for index, item in reversed(list(enumerate(value)))
-            )
-        elif node.path is not None:
-            found[node.path].append(Occurrence(_value(value), membership))
-    return found
-
-
-def _value(value: object) -> Value:
-    if isinstance(value, JsonNumber):
-        return number_from_json(value.text)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return number_from_python(value)
-    assert value is None or isinstance(value, str | bool)
-    return value
+__all__ = ["RuleSearch"]
 
 
 class RuleSearch:
@@ -127,7 +39,7 @@ class RuleSearch:
     def disagreeing(self, rule: Rule) -> list[tuple[str, ...]]:
         """The paths of which the event has what the rule wants, but not all in the same elements of arrays."""
         fields = [self._field(path, alternatives) for path, alternatives in rule.items()]
-        in_arrays = sorted((each for each in fields if each.arrays), key=_Field.order)
+        in_arrays = [each for each in fields if each.arrays]
         return [tuple(each.path for each in group) for group in _independent(in_arrays) if not _agree(group)]
 
     def _field(self, path: str, alternatives: Alternatives) -> _Field:
@@ -195,7 +107,7 @@ class _Place:
 
 
 def _independent(fields: list[_Field]) -> list[list[_Field]]:
-    """The fields in groups that have no array in common, so that each group can be looked at alone."""
+    """The fields in groups that have no array in common, so that each can be looked at alone; each in its order."""
     groups: list[tuple[set[int], list[_Field]]] = []
     for each in fields:
         touched = [group for group in groups if not group[0].isdisjoint(each.arrays)]
@@ -203,11 +115,15 @@ def _independent(fields: list[_Field]) -> list[list[_Field]]:
         members = [member for group in touched for member in group[1]]
         groups = [group for group in groups if group not in touched]
         groups.append((arrays, [*members, each]))
-    return [members for _, members in groups]
+    return [sorted(members, key=_Field.order) for _, members in groups]
 
 
 def _agree(fields: list[_Field]) -> bool:
     """Whether values of all fields can be chosen that stand in the same elements of the arrays that they share."""
+    # What was chosen is kept only as long as a field comes that has the array, so that few states are different.
+    later: list[set[int]] = [set() for _ in fields]
+    for index in range(len(fields) - 1, 0, -1):
+        later[index - 1] = later[index] | fields[index].arrays
     seen: set[tuple[int, frozenset[tuple[int, int]]]] = set()
     stack: list[tuple[int, frozenset[tuple[int, int]]]] = [(0, frozenset())]
     while stack:
@@ -218,6 +134,7 @@ def _agree(fields: list[_Field]) -> bool:
         index, chosen = state
         if index == len(fields):
             return True
-        choices = fields[index].choices(dict(chosen))
-        stack.extend((index + 1, chosen if choice is None else chosen.union(choice)) for choice in choices)
+        for choice in fields[index].choices(dict(chosen)):
+            kept = frozenset(each for each in (*chosen, *(choice or ())) if each[0] in later[index])
+            stack.append((index + 1, kept))
     return False

@@ -79,6 +79,16 @@ def matches(pattern: object, event: object) -> bool:
         ({"a": {"b": [{"exists": False}]}}, {"a": [{"c": 1}, {}]}, True),
         ({"a": {"b": [{"exists": False}]}}, {"a": [{"c": 1}, {"b": 1}]}, False),
         ({"a": [{"exists": False}, 1]}, {"a": [{}, []]}, True),
+        (
+            {"a": {"a": [1], "c": [{"exists": False}], "z": [1]}, "b": {"a": [1], "z": [1]}},
+            {"a": [{"a": 1, "z": 1}, {"c": 1}], "b": [{"a": 1, "z": 1}]},
+            True,
+        ),
+        (
+            {"a": {"b": {"x": [1]}, "c": {"y": [1]}, "d": [{"exists": False}]}},
+            {"a": [{"b": [{"x": 1}], "c": [{"y": 2}]}, {"b": [{"x": 1}], "c": [{"y": 1}]}, {"d": 1}]},
+            True,
+        ),
         ({"a": [1]}, '{"a":1} and more', True),
         ('{"a":[1]} and more', {"a": 1}, True),
         ('{"a":[1],"a":[2]}', {"a": 1}, False),
@@ -346,6 +356,7 @@ def test_a_hostile_text_takes_linear_time(alternative):
         {"items": {"sku": ["x"], "qty": [{"numeric": [">", 5]}], "note": ["none"]}},
         {"items": {"a": [{"exists": True}], "zz": [{"exists": False}], "note": ["none"]}},
         {"items": {"sku": ["x"]}, "others": {"sku": ["none"], "a": [{"exists": False}]}},
+        {"orders": {"items": {"sku": ["x"]}, "others": {"sku": ["x"]}, "z": [{"exists": False}]}},
     ],
 )
 def test_time_grows_with_the_size_of_an_array(pattern):
@@ -353,7 +364,9 @@ def test_time_grows_with_the_size_of_an_array(pattern):
 
     def event(size: int) -> bytes:
         items = [{"a": n, "sku": "x", "qty": 1, "zz": 1} for n in range(size)]
-        return json.dumps({"items": items, "others": items}).encode()
+        return json.dumps(
+            {"items": items, "others": items, "orders": [{"items": items, "others": items, "z": 1}]}
+        ).encode()
 
     small, large = event(300), event(6_000)
     assert not compiled.matches(large)
