@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from .brokers import Broker, Watermarks
 from .clock import Clock, Deadline
 from .errors import BrokerError
 from .records import Header, Record
+from .serialization import Headers, Key, raw_headers, raw_key, raw_value
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
-__all__ = ["Headers", "Topic", "legal_name"]
+__all__ = ["Topic", "legal_name"]
 
-#: A value that becomes a record's bytes: bytes as they are, text as UTF-8, `None` as a tombstone, the rest as JSON.
 V = TypeVar("V")
-Headers: TypeAlias = "Sequence[tuple[str, bytes | str | None]] | Mapping[str, bytes | str | None] | None"
 
 #: Kafka's code of a timestamp that the broker set.
 _LOG_APPEND_TIME = 2
@@ -71,7 +69,7 @@ class Topic:
     def produce(
         self,
         value: V,
-        key: bytes | str | Callable[[V], bytes | str | None] | None = None,
+        key: Key[V] = None,
         headers: Headers = None,
         partition: int | None = None,
         timestamp: int | None = None,
@@ -95,12 +93,12 @@ class Topic:
         """
         sent: list[Message] = []
         self._send([value], key, headers, partition, timestamp, sent.append)
-        return _record(sent[0], _raw_key(key, value), _raw_value(value), tuple(_raw_headers(headers)))
+        return _record(sent[0], raw_key(key, value), raw_value(value), tuple(raw_headers(headers)))
 
     def produce_many(
         self,
         values: Iterable[V],
-        key: bytes | str | Callable[[V], bytes | str | None] | None = None,
+        key: Key[V] = None,
         headers: Headers = None,
         partition: int | None = None,
         timestamp: int | None = None,
@@ -115,7 +113,7 @@ class Topic:
     def _send(
         self,
         values: Iterable[V],
-        key: bytes | str | Callable[[V], bytes | str | None] | None,
+        key: Key[V],
         headers: Headers,
         partition: int | None,
         timestamp: int | None,
@@ -123,7 +121,7 @@ class Topic:
     ) -> int:
         from confluent_kafka import KafkaException
 
-        raw_headers = _raw_headers(headers)
+        pairs = raw_headers(headers)
         _check_timestamp(self._clock.now_ms() if timestamp is None else timestamp)
         partitions = self.partitions
         producer = self._open_producer(partitions)
@@ -139,16 +137,16 @@ class Topic:
         try:
             for value in values:
                 number += 1
-                raw_key = _raw_key(key, value)
+                key_bytes = raw_key(key, value)
                 target = -1 if partition is None else partition
-                if partition is None and raw_key is None:
+                if partition is None and key_bytes is None:
                     target = next(self._round_robin) % partitions
                 send = partial(
                     producer.produce,
                     self.name,
-                    value=_raw_value(value),
-                    key=raw_key,
-                    headers=cast("list[tuple[str, str | bytes | None]]", raw_headers),
+                    value=raw_value(value),
+                    key=key_bytes,
+                    headers=cast("list[tuple[str, str | bytes | None]]", pairs),
                     timestamp=self._clock.now_ms() if timestamp is None else timestamp,
                     partition=target,
                     on_delivery=report,
@@ -253,52 +251,6 @@ class Topic:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.flush(self._timeout)
-
-
-def _raw_key(key: bytes | str | Callable[[V], bytes | str | None] | None, value: V) -> bytes | None:
-    found = key(value) if callable(key) else key
-    if isinstance(found, str):
-        return found.encode()
-    if found is None or isinstance(found, bytes):
-        return found
-    raise TypeError(f"A key is bytes, text or a function of the value that gives one of these, not {found!r}.")
-
-
-def _raw_value(value: object) -> bytes | None:
-    if value is None or isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return value.encode()
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_jsonable)
-        return text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"A value is bytes, text, None or what JSON can say, not {value!r}: {error}.") from error
-
-
-def _jsonable(value: object) -> object:
-    """Dataclasses, dates, enums and UUIDs as JSON, by the library that writes the events."""
-    import orjson
-
-    return cast(object, orjson.loads(orjson.dumps(value)))
-
-
-def _raw_headers(headers: Headers) -> list[Header]:
-    if isinstance(headers, str | bytes):
-        raise TypeError(f"Headers are (name, value) pairs or a mapping, not {headers!r}.")
-    return [_raw_header(header) for header in (headers.items() if isinstance(headers, Mapping) else headers or ())]
-
-
-def _raw_header(header: object) -> Header:
-    if isinstance(header, tuple | list) and len(header) == 2:
-        name, value = header
-        if isinstance(name, str) and (value is None or isinstance(value, str | bytes)):
-            try:
-                name.encode()  # the client would end the process
-                return name, value.encode() if isinstance(value, str) else value
-            except UnicodeEncodeError as error:
-                raise TypeError(f"The header {header!r} is no text that UTF-8 can say: {error}.") from error
-    raise TypeError(f"A header is a pair of a name and bytes, text or None, not {header!r}.")
 
 
 def _check_timestamp(timestamp: object) -> None:
