@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 
-from pytest_msk import Record, read_event
+from pytest_msk import Record, decode, validate_event
 
 
 def _received(esm, events):
@@ -51,7 +51,8 @@ def test_event_of_msk_is_exactly_this(msk_topic, msk_esm, msk_broker, msk_clock)
         },
     }
     assert event["eventSourceArn"].startswith("arn:aws:kafka:us-east-1:123456789012:cluster/")
-    assert read_event(event) == tuple(topic.records())
+    assert decode(event) == tuple(topic.records())
+    assert validate_event(event) == []
 
 
 def test_event_of_self_managed_kafka_has_another_source_and_no_arn(msk_topic, msk_esm, msk_broker):
@@ -66,6 +67,7 @@ def test_event_of_self_managed_kafka_has_another_source_and_no_arn(msk_topic, ms
     event = _received(esm, events)
     assert list(event) == ["eventSource", "bootstrapServers", "records"]
     assert event["eventSource"] == "SelfManagedKafka"
+    assert validate_event(event) == []
 
 
 def test_tombstone_can_be_written_as_null(msk_topic, msk_esm):
