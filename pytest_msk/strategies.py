@@ -46,7 +46,8 @@ _HEADERS = st.lists(
 )
 _TOPICS = st.from_regex(r"[a-zA-Z0-9_-][a-zA-Z0-9._-]{1,20}", fullmatch=True)
 _OFFSETS = st.integers(0, 2**62)
-_TIMESTAMPS = st.integers(0, 253_402_300_799_999)  # epoch milliseconds, to the end of the year 9999
+#: Epoch milliseconds, from 2001 to the end of 9999: pydantic takes smaller numbers for seconds and no larger ones.
+_TIMESTAMPS = st.integers(1_000_000_000_000, 253_402_300_799_999)
 _TIMESTAMP_TYPES: st.SearchStrategy[TimestampType] = st.sampled_from(get_args(TimestampType))
 
 
