@@ -108,15 +108,14 @@ class MskEvent:
         )
         log = self._log.copy() if self._continues else MadeUpLog()
         items = list(_items(values))
-        if isinstance(values, Topic) or any(isinstance(value, Record) for _, value in items):
+        if any(isinstance(value, Record) for _, value in items):
             records = list(_as_they_are(items, recipe))
             log.follow(records)
         else:
             now_ms = time.time_ns() // 1_000_000 if self._clock is None else self._clock.now_ms()
             records = list(recipe.records(items, log, now_ms))
         event = _event(records, _envelope(event_source, event_source_arn, bootstrap_servers), null_tombstones)
-        if self._continues:
-            self._log = log
+        self._log = log
         return event
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import aws_events
+import freezegun
 import pytest
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes import KafkaEvent
@@ -19,6 +20,9 @@ from hypothesis import strategies as st
 
 from pytest_msk import KafkaProvider, LambdaContext, Record, SchemaMetadata, decode, msk_event
 from pytest_msk.strategies import events
+
+# Its models are loaded when freezegun looks for the time in them, and pydantic makes no model of a frozen datetime.
+freezegun.configure(extend_ignore_list=["aws_lambda_powertools"])
 
 AVRO = SchemaMetadata(data_format="AVRO", schema_id="1234")
 GAP = [Record(topic="t", partition=0, offset=n, timestamp=1_700_000_000_000, value=b"v") for n in (3, 9)]

@@ -147,6 +147,14 @@ def _is_no_json(raw: bytes | None) -> bool:
     return False
 
 
+def test_oddities_come_in_random_order():
+    orders = set()
+    for seed in range(5):
+        records = sorted(decode(faker(seed=seed).msk_event(awkward=True)), key=lambda record: record.timestamp)
+        orders.add(tuple(record.value is None for record in records))
+    assert len(orders) > 1
+
+
 def test_an_awkward_record_has_one_oddity():
     fake = faker()
     records = [fake.kafka_record(awkward=True) for _ in range(60)]

@@ -123,6 +123,7 @@ DEFECTS = [
     ("headers", [{"h": "aGk="}],
      "['headers'][0]['h'] is 'aGk=': it is a list of signed numbers, one a byte, and no text or base64 (spec 1.3)."),
     ("headers", [{"h": [0, 195]}], "['headers'][0]['h'][1] is 195: header bytes are signed, write -61 (spec 1.3)."),
+    ("headers", [{"h": [127, 128]}], "['headers'][0]['h'][1] is 128: header bytes are signed, write -128 (spec 1.3)."),
     ("headers", [{"h": [256]}], "['headers'][0]['h'][0] is 256: a header's byte is a number, -128 to 127 (spec 1.3)."),
     ("headers", [{"h": [-129]}],
      "['headers'][0]['h'][0] is -129: a header's byte is a number, -128 to 127 (spec 1.3)."),

@@ -17,6 +17,7 @@ def test_an_event_is_one_that_a_mapping_sends(event):
     assert validate_event(event) == []
     assert len(decode(event)) <= 10
     assert len(event["records"]) <= 3
+    assert len({record.timestamp_type for record in decode(event)}) == 1, "it is a setting of the topic"
 
 
 @given(records())
