@@ -62,10 +62,9 @@ class Recipe:
             raise TypeError(f"topic={self.topic!r}: give a topic's name, or a Topic.")
         if self.partitions is not None and (type(self.partitions) is not int or self.partitions < 1):
             raise TypeError(f"partitions={self.partitions!r}: give a number of partitions, 1 or more.")
-        for offset in self.offset.values() if isinstance(self.offset, Mapping) else [self.offset or 0]:
-            if type(offset) is not int:
+        for offset in self.offset.values() if isinstance(self.offset, Mapping) else [self.offset]:
+            if type(offset) is not int and self.offset is not None:
                 raise TypeError(f"offset={self.offset!r}: give a number, or a mapping of partitions to numbers.")
-
         if self.timestamp_type not in (None, "CREATE_TIME", "LOG_APPEND_TIME"):
             raise TypeError(f"timestamp_type={self.timestamp_type!r}: give 'CREATE_TIME' or 'LOG_APPEND_TIME'.")
         for name in ("key_schema_metadata", "value_schema_metadata"):

@@ -340,6 +340,7 @@ WRONG_TYPES = [
     ({"partitions": 0}, "partitions=0: give a number of partitions, 1 or more."),
     ({"partitions": "3"}, "partitions='3': give a number of partitions, 1 or more."),
     ({"offset": "3"}, "offset='3': give a number, or a mapping of partitions to numbers."),
+    ({"offset": ""}, "offset='': give a number, or a mapping of partitions to numbers."),
     ({"offset": {0: None}}, "offset={0: None}: give a number, or a mapping of partitions to numbers."),
     ({"timestamp": 1.5}, "A timestamp is epoch milliseconds or a function of the value, not 1.5."),
     ({"timestamp_type": "CreateTime"}, "timestamp_type='CreateTime': give 'CREATE_TIME' or 'LOG_APPEND_TIME'."),
