@@ -9,7 +9,7 @@ from typing import Literal, TypedDict, cast
 
 import orjson
 
-from ._event_record import shown
+from ._event_record import found_as, shown
 from .errors import MskError
 from .records import EventRecord, Record, partition_key
 
@@ -112,11 +112,14 @@ def decode(event: Mapping[str, object]) -> tuple[Record, ...]:
         NotAKafkaEvent: the mapping is not such an event; the text says where and in what.
         NotAnEventRecord: one of its records is not one.
     """
-    source, groups = event.get("eventSource"), event.get("records")
-    if source not in EVENT_SOURCES:
-        raise NotAKafkaEvent(f"event['eventSource'] is {shown(source)}: it is {_SOURCES} (spec 1.1).")
+    if not isinstance(event, Mapping):
+        raise NotAKafkaEvent(f"event is {shown(event)}: an event is an object (spec 1.1).")
+    groups = event.get("records")
+    if event.get("eventSource") not in EVENT_SOURCES:
+        raise NotAKafkaEvent(f"event['eventSource'] {found_as(event, 'eventSource')}: it is {_SOURCES} (spec 1.1).")
     if not isinstance(groups, Mapping):
-        raise NotAKafkaEvent(f"event['records'] is {shown(groups)}: it maps 'topic-partition' to records (spec 1.1).")
+        found = found_as(event, "records")
+        raise NotAKafkaEvent(f"event['records'] {found}: it maps 'topic-partition' to records (spec 1.1).")
     records = []
     for key, group in groups.items():
         path = f"event['records'][{key!r}]"

@@ -11,11 +11,11 @@ from base64 import b64decode
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, cast
+from typing import TypedDict, cast
 
 import orjson
 
-from ._event_record import record_faults, shown
+from ._event_record import DataFormat, TimestampType, record_faults, shown
 from .errors import MskError
 
 __all__ = [
@@ -30,8 +30,6 @@ __all__ = [
     "partition_key",
 ]
 
-TimestampType = Literal["CREATE_TIME", "LOG_APPEND_TIME"]
-DataFormat = Literal["AVRO", "JSON", "PROTOBUF"]
 Header = tuple[str, bytes | None]
 RecordEncoder = Callable[[int, int, TimestampType, bytes | None, bytes | None, Sequence[Header] | None], bytes]
 

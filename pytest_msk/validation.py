@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import cast
 
 import orjson
 
-from ._event_record import record_faults, shown
+from ._event_record import found_as, record_faults, shown
 from .events import EVENT_SOURCES, MAX_PAYLOAD, KafkaEvent
-from .records import EventRecord, partition_key
+from .records import EventRecord, EventSchemaMetadata, partition_key
 
 __all__ = ["validate_event"]
 
@@ -20,8 +20,11 @@ _MAX_RECORDS = 10_000
 
 _EVENT_MEMBERS = sorted(KafkaEvent.__required_keys__ | KafkaEvent.__optional_keys__)
 _RECORD_MEMBERS = sorted(EventRecord.__required_keys__ | EventRecord.__optional_keys__)
+_METADATA_MEMBERS = sorted(EventSchemaMetadata.__required_keys__)
 #: A cluster, or the connection to one of another account (spec 1.1).
 _CLUSTER_ARN = r"arn:aws[a-zA-Z-]*:kafka:[a-z0-9-]+:\d{12}:(cluster|vpc-connection)/.+"
+#: Without the scheme that a broker's own list of listeners has.
+_SERVER = r"[^\s,/]+:[0-9]{1,5}"
 #: Kafka's rule for names.
 _TOPIC = r"(?!\.\.?$)[a-zA-Z0-9._-]{1,249}"
 
@@ -50,7 +53,7 @@ def _source_faults(event: Mapping[object, object]) -> Iterator[str]:
     if source == "aws:SelfManagedKafka":
         yield "event['eventSource'] is 'aws:SelfManagedKafka': AWS sends 'SelfManagedKafka', without 'aws:' (spec 1.1)."
     elif source not in EVENT_SOURCES:
-        found = f"is {shown(source)}" if "eventSource" in event else "is missing"
+        found = found_as(event, "eventSource")
         yield f"event['eventSource'] {found}: it is {' or '.join(map(repr, EVENT_SOURCES))} (spec 1.1)."
     elif source == "SelfManagedKafka" and "eventSourceArn" in event:
         yield f"event['eventSourceArn'] is {shown(arn)}: an event of self-managed Kafka has none (spec 1.1)."
@@ -67,19 +70,19 @@ def _servers_faults(event: Mapping[object, object]) -> Iterator[str]:
     servers = event.get("bootstrapServers")
     if "bootstrapServers" not in event:
         yield "event['bootstrapServers'] is missing: an event has its brokers' addresses (spec 1.1)."
-    elif not isinstance(servers, str) or not re.fullmatch(r"[^\s,]+:\d+(,[^\s,]+:\d+)*", servers):
+    elif not isinstance(servers, str) or not re.fullmatch(f"{_SERVER}(,{_SERVER})*", servers):
         found = shown(servers)
         yield f"event['bootstrapServers'] is {found}: it is text, host:port joined by ',' without spaces (spec 1.1)."
 
 
-def _stranger_faults(found: Mapping[object, object], members: Iterable[str], path: str) -> Iterator[str]:
+def _stranger_faults(found: Mapping[object, object], members: Collection[str], path: str) -> Iterator[str]:
     """Members that AWS does not send, most of them misspelt."""
-    spelt = {name.lower(): name for name in members}
     for name in found:
-        if name in spelt.values():
+        if name in members:
             continue
-        (close, *_) = [*difflib.get_close_matches(str(name).lower(), spelt, 1, 0.8), None]
-        advice = "AWS sends no such member" if close is None else f"AWS sends {spelt[close]!r}"
+        spelt = {member.lower(): member for member in members}
+        close = difflib.get_close_matches(str(name).lower(), spelt, n=1, cutoff=0.8)
+        advice = f"AWS sends {spelt[close[0]]!r}" if close else "AWS sends no such member"
         yield f"{path}[{name!r}] is not known: {advice} (spec 1)."
 
 
@@ -142,6 +145,10 @@ def _habit_faults(record: Mapping[object, object], path: str) -> Iterator[str]:
     if "headers" not in record:
         yield f"{path}['headers'] is missing: a record without headers has an empty list (spec 1.2)."
     yield from _stranger_faults(record, _RECORD_MEMBERS, path)
+    for name in ("keySchemaMetadata", "valueSchemaMetadata"):
+        metadata = record.get(name)
+        if isinstance(metadata, Mapping):
+            yield from _stranger_faults(metadata, _METADATA_MEMBERS, f"{path}[{name!r}]")
 
 
 def _size_faults(event: Mapping[object, object]) -> Iterator[str]:
@@ -150,8 +157,8 @@ def _size_faults(event: Mapping[object, object]) -> Iterator[str]:
     if records > _MAX_RECORDS:
         yield f"event['records'] holds {records} records: a batch has {_MAX_RECORDS} at most (spec 2.2)."
     try:
-        size = len(orjson.dumps(event))
-    except TypeError as error:  # text that UTF-8 cannot say, or a mapping that is no dict
+        size = len(orjson.dumps(event, default=dict))  # any other mapping is an object too
+    except TypeError as error:  # text that UTF-8 cannot say
         yield f"event is no JSON: {error}."
         return
     if size > MAX_PAYLOAD:

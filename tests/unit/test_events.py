@@ -125,12 +125,13 @@ def test_a_record_under_the_key_of_another_partition_is_refused():
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        ({}, "event['eventSource'] is None: it is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1)."),
+        ("{}", "event is '{}': an event is an object (spec 1.1)."),
+        ({}, "event['eventSource'] is missing: it is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1)."),
         (
             {"eventSource": "aws:SelfManagedKafka", "records": {}},
             "event['eventSource'] is 'aws:SelfManagedKafka': it is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1).",
         ),
-        ({"eventSource": "aws:kafka"}, "event['records'] is None: it maps 'topic-partition' to records (spec 1.1)."),
+        ({"eventSource": "aws:kafka"}, "event['records'] is missing: it maps 'topic-partition' to records (spec 1.1)."),
         (
             {"eventSource": "aws:kafka", "records": [1]},
             "event['records'] is [1]: it maps 'topic-partition' to records (spec 1.1).",

@@ -110,9 +110,10 @@ DEFECTS = [
     ("timestamp", -2, "['timestamp'] is -2: Kafka's are from -1 to 9223372036854775807."),
     ("timestampType", "Create", "['timestampType'] is 'Create': it is 'CREATE_TIME' or 'LOG_APPEND_TIME' (spec 1.2)."),
     ("timestampType", MISSING, "['timestampType'] is missing: it is 'CREATE_TIME' or 'LOG_APPEND_TIME' (spec 1.2)."),
-    ("key", "%%%", "['key'] is '%%%', no base64 ("),
-    ("value", "YQ", "['value'] is 'YQ', no base64 ("),
-    ("value", "_-__", "['value'] is '_-__', no base64 ("),
+    ("key", "%%%", "['key'] is '%%%', no base64: write base64.b64encode(...).decode() (spec 1.2)."),
+    ("value", "YQ", "['value'] is 'YQ', no base64: write base64.b64encode(...).decode() (spec 1.2)."),
+    ("value", "_-__", "['value'] is '_-__', no base64: write base64.b64encode(...).decode() (spec 1.2)."),
+    *(("value", padded, f"['value'] is {padded!r}, no base64: ") for padded in ("YWJj=", "YWJj====", "YQ=", "YQ==\n")),
     ("value", b"YQ==", "['value'] is bytes, b'YQ==': it is base64 as text: base64.b64encode(...).decode() (spec 1.2)."),
     ("value", {"k": "v"}, "['value'] is {'k': 'v'}: it is base64 text of the record's bytes (spec 1.2)."),
     ("headers", {"h": [1]}, "['headers'] is {'h': [1]}: it is a list of objects with one name each (spec 1.3)."),
@@ -135,6 +136,10 @@ DEFECTS = [
      "['valueSchemaMetadata']['dataFormat'] is 'avro': it is AVRO, JSON or PROTOBUF (spec 1.5)."),
     ("valueSchemaMetadata", {"dataFormat": "AVRO", "schemaId": 1},
      "['valueSchemaMetadata']['schemaId'] is 1: it is the schema's id as text (spec 1.5)."),
+    ("keySchemaMetadata", {"schemaId": "1"},
+     "['keySchemaMetadata']['dataFormat'] is missing: it is AVRO, JSON or PROTOBUF (spec 1.5)."),
+    ("keySchemaMetadata", {"dataFormat": "AVRO"},
+     "['keySchemaMetadata']['schemaId'] is missing: it is the schema's id as text (spec 1.5)."),
 ]  # fmt: skip
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from types import MappingProxyType
 
 import aws_events
 import pytest
+from aws_lambda_powertools.utilities.data_classes import KafkaEvent as DataClass
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +45,11 @@ def test_right_events_have_no_faults():
     assert validate_event(msk_event()) == []
     assert validate_event(msk_event([None, b"", "x"], partitions=3, event_source="SelfManagedKafka")) == []
     assert validate_event(msk_event([None], null_tombstones=True, headers={"none": None})) == []
+
+
+def test_an_object_need_not_be_a_dict():
+    assert validate_event(DataClass(msk_event())) == []
+    assert validate_event(MappingProxyType(event(records=MappingProxyType(event()["records"])))) == []
 
 
 @pytest.mark.parametrize("text", [aws_events.SAMPLE_MSK, aws_events.SAMPLE_SELF_MANAGED, aws_events.REFERENCE])
@@ -115,6 +122,11 @@ EVENT_FAULTS = [
      "event['bootstrapServers'] is 'a:1, b:2': it is text, host:port joined by ',' without spaces (spec 1.1)."),
     (event(bootstrapServers="localhost"),
      "event['bootstrapServers'] is 'localhost': it is text, host:port joined by ',' without spaces (spec 1.1)."),
+    (event(bootstrapServers="SASL_SSL://b-1.demo:9096"),
+     "event['bootstrapServers'] is 'SASL_SSL://b-1.demo:9096': it is text, host:port joined by ',' without spaces "
+     "(spec 1.1)."),
+    (event(bootstrapServers="b-1.demo:909600"),
+     "event['bootstrapServers'] is 'b-1.demo:909600': it is text, host:port joined by ',' without spaces (spec 1.1)."),
     (event(eventSourceARN="x"), "event['eventSourceARN'] is not known: AWS sends 'eventSourceArn' (spec 1)."),
     (event(record=[]), "event['record'] is not known: AWS sends 'records' (spec 1)."),
     (event(eventVersion="1.0"), "event['eventVersion'] is not known: AWS sends no such member (spec 1)."),
@@ -140,6 +152,8 @@ EVENT_FAULTS = [
      f"{FIRST}['headers'] is missing: a record without headers has an empty list (spec 1.2)."),
     (with_record(key=None), f"{FIRST}['key'] is None: a record without a key has no such member (spec 1.4)."),
     (with_record(timestamptype="x"), f"{FIRST}['timestamptype'] is not known: AWS sends 'timestampType' (spec 1)."),
+    (with_record(keySchemaMetadata={"dataFormat": "AVRO", "schemaId": "1", "schemaID": "1"}),
+     f"{FIRST}['keySchemaMetadata']['schemaID'] is not known: AWS sends 'schemaId' (spec 1)."),
     (with_record(headers=[{"\ud800": []}]), "event is no JSON: str is not valid UTF-8: surrogates not allowed."),
 ]  # fmt: skip
 
