@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import get_args
 
-from ._made_up_log import Item, MadeUpLog, Recipe
+from ._made_up_log import MadeUpLog
+from ._recipe import Item, Recipe
+from ._unset import UNSET, Unset
 from .clock import Clock
 from .events import CLUSTER_ARN, EVENT_SOURCES, Envelope, EventSource, KafkaEvent, NotAKafkaEvent
 from .records import Record, SchemaMetadata, TimestampType, partition_key
@@ -22,6 +25,17 @@ _ORDER = {"id": 1, "customer": "Zoë", "total": 49.9}
 _ORDER_KEY = "customer-7"
 _ORDER_HEADERS = (("trace-id", "4bf92f3577b34da6"), ("customer", "Zoë"))
 
+#: The types of a Record's members, and how a refusal calls them.
+_RECORD_TYPES = {
+    "topic": (str, "text"),
+    **dict.fromkeys(("partition", "offset", "timestamp"), (int, "a whole number")),
+    **dict.fromkeys(("key", "value"), (bytes | None, "bytes or None")),
+    **dict.fromkeys(
+        ("key_schema_metadata", "value_schema_metadata"), (SchemaMetadata | None, "a SchemaMetadata or None")
+    ),
+    "headers": (tuple | list, "a tuple of (name, bytes) pairs"),
+}
+_REFUSAL = "No mapping sends such an event:"
 #: What can be iterated, and is a value all the same.
 _SINGLE = (str, bytes, bytearray, Mapping)
 
@@ -52,8 +66,8 @@ class MskEvent:
         *,
         topic: Topic | str | None = None,
         partitions: int | None = None,
-        key: bytes | str | Callable[..., bytes | str | None] | None = None,
-        headers: Headers | Callable[..., Headers] = None,
+        key: bytes | str | Callable[..., bytes | str | None] | Unset | None = UNSET,
+        headers: Headers | Callable[..., Headers] | Unset = UNSET,
         offset: int | Mapping[int, int] | None = None,
         timestamp: int | Callable[..., int] | None = None,
         timestamp_type: TimestampType | None = None,
@@ -73,8 +87,10 @@ class MskEvent:
             topic: the topic's name, `orders` by default.
             partitions: how many partitions the topic has, 1 by default; records with a key are in the one that Java's
                 producer would choose, those without go round robin from partition 0.
-            key: bytes, text, or a function of the value.
-            headers: (name, value) pairs; a mapping will do where no name comes twice; or a function of the value.
+            key: bytes, text, `None` for no key, or a function of the value; by default only the plausible order has
+                one.
+            headers: (name, value) pairs; a mapping will do where no name comes twice; or a function of the value; by
+                default only the plausible order has any.
             offset: the event's first offset, of every partition or per partition.
             timestamp: epoch milliseconds, or a function of the value; now by default.
             timestamp_type: who set the timestamps, the producer (`CREATE_TIME`) by default.
@@ -94,7 +110,8 @@ class MskEvent:
         """
         if values is None:
             values = [_ORDER]
-            key, headers = _ORDER_KEY if key is None else key, _ORDER_HEADERS if headers is None else headers
+            key = _ORDER_KEY if key is UNSET else key
+            headers = _ORDER_HEADERS if headers is UNSET else headers
         recipe = Recipe(
             topic=topic,
             partitions=partitions,
@@ -153,7 +170,25 @@ def _as_they_are(items: Iterable[Item], recipe: Recipe) -> Iterator[Record]:
         found = partition_key(value.topic, value.partition)
         if place is not None and place != found:
             raise TypeError(f"values has a record of {found!r} under {place!r}.")
+        _check_types(value)
         yield value
+
+
+def _check_types(record: Record) -> None:
+    """Refuse what the event would say otherwise: a number of another type, an unknown timestamp type."""
+    for name, (kind, words) in _RECORD_TYPES.items():
+        found = getattr(record, name)
+        if not isinstance(found, kind) or isinstance(found, bool):
+            raise TypeError(f"A Record's {name} is {words}, not {found!r}.")
+    if record.timestamp_type not in get_args(TimestampType):
+        given = record.timestamp_type
+        raise TypeError(f"A Record's timestamp_type is 'CREATE_TIME' or 'LOG_APPEND_TIME', not {given!r}.")
+    for header in record.headers:
+        match header:
+            case (str(), bytes() | None):
+                pass
+            case _:
+                raise TypeError(f"A Record's headers are (name, bytes) pairs, not {header!r}.")
 
 
 def _envelope(source: EventSource, arn: str | None, servers: str | Sequence[str] | None) -> Envelope:
@@ -162,10 +197,15 @@ def _envelope(source: EventSource, arn: str | None, servers: str | Sequence[str]
     managed = source == "aws:kafka"
     if arn is not None and not managed:
         raise TypeError(f"event_source_arn={arn!r}: an event of self-managed Kafka has none (spec 1.1).")
+    if not isinstance(arn, str | None):
+        raise TypeError(f"event_source_arn={arn!r}: give the cluster's ARN as text.")
     if servers is None:
         servers = _MSK_SERVERS if managed else _SELF_MANAGED_SERVERS
+    listed = [servers] if isinstance(servers, str) else servers
+    if not isinstance(listed, Sequence) or not all(isinstance(server, str) for server in listed):
+        raise TypeError(f"bootstrap_servers={servers!r}: give 'host:port', several as a list or joined by commas.")
     return Envelope(
-        bootstrap_servers=servers if isinstance(servers, str) else ",".join(servers),
+        bootstrap_servers=",".join(listed),
         event_source_arn=arn if arn is not None or not managed else CLUSTER_ARN,
     )
 
@@ -173,9 +213,9 @@ def _envelope(source: EventSource, arn: str | None, servers: str | Sequence[str]
 def _event(records: Iterable[Record], envelope: Envelope, null_tombstones: bool) -> KafkaEvent:
     try:
         event = envelope.event(records, null_tombstones=null_tombstones)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"A Record has bytes as key and value, and (name, bytes) pairs as headers: {error}.") from error
+    except (TypeError, ValueError) as error:  # text that UTF-8 cannot say
+        raise NotAKafkaEvent(f"{_REFUSAL}\nevent is no JSON: {error}.") from error
     faults = validate_event(event)
     if faults:
-        raise NotAKafkaEvent("\n".join(["No mapping sends such an event:", *faults]))
+        raise NotAKafkaEvent("\n".join([_REFUSAL, *faults]))
     return event

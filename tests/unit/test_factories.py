@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from base64 import b64decode
+from dataclasses import replace
 
 import aws_events
 import freezegun
@@ -58,6 +60,12 @@ def test_members_of_the_plausible_record_can_be_overridden():
     assert (only.key, only.headers, only.offset) == (b"other", (), 7)
     assert (only.topic, only.timestamp) == ("returns", 5)
     assert only.json() == {"id": 1, "customer": "Zoë", "total": 49.9}
+
+
+def test_the_plausible_record_can_be_without_a_key_and_headers():
+    (only,) = msk_event(key=None, headers=None)["records"]["orders-0"]
+    assert "key" not in only
+    assert only["headers"] == []
 
 
 def test_an_event_of_msk_has_the_arn_that_a_mappings_events_have():
@@ -118,6 +126,10 @@ def test_schema_metadata_stands_beside_what_is_there():
     assert not {"keySchemaMetadata", "valueSchemaMetadata"} & set(tombstone)
 
 
+def test_an_argument_that_was_not_given_reads_so():
+    assert repr(inspect.signature(msk_event).parameters["key"].default) == "unset"
+
+
 def test_the_timestamp_is_the_time_that_the_test_sees():
     before = time.time_ns() // 1_000_000
     (now,) = decode(msk_event(["x"]))
@@ -154,6 +166,10 @@ def test_the_offset_is_that_of_each_partitions_first_record():
         ("orders-0", 10),
         ("orders-1", 9),
     ]
+
+
+def test_an_offset_of_a_partition_that_gets_no_record_is_no_mistake():
+    assert places(msk_event(["a"], partitions=3, offset={0: 7, 2: 9})) == [("orders-0", 7)]
 
 
 def test_events_of_one_factory_are_batches_of_one_log():
@@ -325,7 +341,7 @@ WRONG_TYPES = [
     ({"values": {"id": 1}}, "values maps 'id' to 1: give lists of values by 'topic-partition', or "),
     ({"values": {0: ["a"]}}, "values maps 0 to ['a']: give lists of values by 'topic-partition', or "),
     *(({"values": {key: ["a"]}}, f"values has the key {key!r}, which is no 'topic-partition' such as 'orders-0'; ")
-      for key in ("id", "orders-x", "-0", "orders-01", "orders-²", "orders-٣")),
+      for key in ("id", "orders-x", "-0", "orders-01", "orders-²", "orders-٣", "orders-" + "9" * 5_000)),
     ({"values": {"a-0": ["a"]}, "topic": "b"}, "topic='b': values are under 'a-0', which is of another topic."),
     ({"values": {"a-3": ["a"]}, "partitions": 3}, "partitions=3: values are under 'a-3', which is beyond them."),
     ({"values": {"a-1": [record()]}}, "values has a record of 'orders-0' under 'a-1'."),
@@ -350,8 +366,29 @@ WRONG_TYPES = [
      "event_source='aws:SelfManagedKafka': give 'aws:kafka' or 'SelfManagedKafka'."),
     ({"event_source": "SelfManagedKafka", "event_source_arn": "x"},
      "event_source_arn='x': an event of self-managed Kafka has none (spec 1.1)."),
-    ({"values": [Record(topic="t", partition=0, offset=0, timestamp=0, key="text")]},
-     "A Record has bytes as key and value, and (name, bytes) pairs as headers: "),
+    ({"event_source_arn": b"arn"}, "event_source_arn=b'arn': give the cluster's ARN as text."),
+    *(({"bootstrap_servers": servers}, f"bootstrap_servers={servers!r}: give 'host:port', several as a list or joined ")
+      for servers in (5, b"a:1", [1])),
+    *(({"offset": {place: 5}}, f"offset={{{place!r}: 5}}: give a number, or a mapping of partitions to numbers.")
+      for place in ("0", "orders-0")),
+    ({"offset": {1: 5}}, "offset={1: 5}: no value is in partition 1."),
+    ({"values": {"a-1": ["a"]}, "offset": {2: 5}}, "offset={2: 5}: no value is in partition 2."),
+    ({"values": [record()], "key": None}, "key was given with Records, which have their own: "),
+    *(({"values": [replace(record(), **{name: found})]}, f"A Record's {name} is {words}, not {found!r}.")
+      for name, found, words in (
+          ("topic", None, "text"),
+          ("partition", 1.5, "a whole number"),
+          ("offset", True, "a whole number"),
+          ("timestamp", "5", "a whole number"),
+          ("timestamp_type", "CreateTime", "'CREATE_TIME' or 'LOG_APPEND_TIME'"),
+          ("key", "text", "bytes or None"),
+          ("value", {"id": 1}, "bytes or None"),
+          ("headers", {"ab": b"c"}, "a tuple of (name, bytes) pairs"),
+          ("key_schema_metadata", {"schemaId": "1"}, "a SchemaMetadata or None"),
+      )),
+    *(({"values": [replace(record(), headers=(header,))]},
+       f"A Record's headers are (name, bytes) pairs, not {header!r}.")
+      for header in (("h", [195]), ("h", "text"), (b"h", b""), "hv", ("h",))),
 ]  # fmt: skip
 
 
@@ -371,6 +408,7 @@ NO_EVENTS = [
     ({"event_source_arn": "demo"}, "event['eventSourceArn'] is 'demo': it is an MSK cluster's ARN, "),
     ({"bootstrap_servers": ["a:1", "b"]}, "event['bootstrapServers'] is 'a:1,b': "),
     ({"values": [bytes(5_000_000)]}, "event is 6667"),
+    ({"topic": "\ud800"}, "event is no JSON: str is not valid UTF-8: surrogates not allowed."),
 ]
 
 
