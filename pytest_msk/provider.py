@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict
 from faker.providers import BaseProvider
 
 from ._partitioner import partition_of
+from ._unset import UNSET, Unset
 from .events import EventSource, KafkaEvent
 from .factories import msk_event
 from .records import Header, Record
@@ -59,7 +60,7 @@ class KafkaProvider(BaseProvider):
         partition: int = 0,
         offset: int | None = None,
         timestamp: int | None = None,
-        key: bytes | str | Callable[..., bytes | str | None] | None = None,
+        key: bytes | str | Callable[..., bytes | str | None] | Unset | None = UNSET,
         content: Content | None = None,
         awkward: bool = False,
     ) -> Record:
@@ -70,7 +71,7 @@ class KafkaProvider(BaseProvider):
             partition: the partition's number.
             offset: its offset, made up by default.
             timestamp: epoch milliseconds, a moment of 2024 or 2025 by default.
-            key: bytes, text, or a function of the content; a customer's number by default.
+            key: bytes, text, `None` for no key, or a function of the content; a customer's number by default.
             content: what the value is made by: a function that takes the Faker generator, or a template in which
                 `{{name}}` stands for what `fake.name()` gives. An order by default.
             awkward: whether it has one of the oddities of `msk_event(awkward=True)`.
@@ -82,7 +83,7 @@ class KafkaProvider(BaseProvider):
             partition=partition,
             offset=random.randrange(1_000_000) if offset is None else offset,
             timestamp=random.randrange(_SINCE, _UNTIL) if timestamp is None else timestamp,
-            key=raw_key(self._customer() if key is None else key, made),
+            key=raw_key(self._customer() if key is UNSET else key, made),
             value=raw_value(made),
             headers=(("trace-id", f"{random.getrandbits(64):016x}".encode()), ("city", self.generator.city().encode())),
         )
@@ -95,7 +96,7 @@ class KafkaProvider(BaseProvider):
         *,
         topic: str = "orders",
         timestamp: int | None = None,
-        key: bytes | str | Callable[..., bytes | str | None] | None = None,
+        key: bytes | str | Callable[..., bytes | str | None] | Unset | None = UNSET,
         content: Content | None = None,
         event_source: EventSource = "aws:kafka",
         awkward: bool = False,
@@ -116,21 +117,24 @@ class KafkaProvider(BaseProvider):
                 (negative in the event), header names that come twice or differ in case only, gaps between offsets.
 
         Raises:
+            ValueError: `records`, `partitions` or `timestamp` is no number, or too small a one.
             NotAKafkaEvent: no mapping sends such an event, for instance one without records.
         """
         random = self.generator.random
         odd = _oddities(random) if awkward else []
         records = (len(odd) or 1) if records is None else records
         partitions = (3 if awkward else 1) if partitions is None else partitions
-        if partitions < 1:
-            raise ValueError(f"partitions={partitions}: give 1 or more.")
-        turns = random.sample(range(partitions), partitions)
         now = random.randrange(_SINCE, _UNTIL) if timestamp is None else timestamp
+        for name, given, least in (("records", records, 0), ("partitions", partitions, 1), ("timestamp", now, -1)):
+            if type(given) is not int or given < least:
+                raise ValueError(f"{name}={given!r}: give a number, {least} or more.")
+        turns = random.sample(range(partitions), partitions)
         made: list[Record] = []
         log: dict[int, list[int]] = {}
+        spare: dict[int, list[str]] = {}
         for number in range(records):
             turn = turns[number % partitions]
-            mine = self._key(turn, partitions) if key is None else key
+            mine = self._key(turn, partitions, spare) if key is UNSET else key
             record = self.kafka_record(topic=topic, timestamp=now, key=mine, content=content)
             if odd:
                 record = replace(record, **odd[number % len(odd)])
@@ -144,15 +148,16 @@ class KafkaProvider(BaseProvider):
             now += random.randrange(2_000)
         return msk_event(made, event_source=event_source)
 
-    def _key(self, partition: int, partitions: int) -> str:
-        """A customer whose records are in this partition."""
-        while True:
-            key = self._customer()
-            if partition_of(key.encode(), partitions) == partition:
-                return key
+    def _key(self, partition: int, partitions: int, spare: dict[int, list[str]]) -> str:
+        """A customer whose records are in this partition; those of others are kept for their turn."""
+        while not spare.get(partition):
+            key = self._customer(partitions)
+            spare.setdefault(partition_of(key.encode(), partitions), []).append(key)
+        return spare[partition].pop()
 
-    def _customer(self) -> str:
-        return f"customer-{self.generator.random.randrange(1, 100_000)}"
+    def _customer(self, partitions: int = 1) -> str:
+        """Out of so many that each partition has some."""
+        return f"customer-{self.generator.random.randrange(1, max(100_000, 1_000 * partitions))}"
 
     def _content(self, content: Content | None) -> object:
         if callable(content):

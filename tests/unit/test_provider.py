@@ -70,6 +70,17 @@ def test_an_event_is_one_that_a_mapping_sends(seed):
     assert [record.timestamp for record in records[:6]] == sorted(record.timestamp for record in records[:6])
 
 
+def test_a_record_can_be_without_a_key():
+    fake = faker()
+    assert fake.kafka_record(key=None).key is None
+    assert [record.key for record in decode(fake.msk_event(records=3, key=None))] == [None] * 3
+
+
+def test_each_of_many_partitions_has_its_share_before_long():
+    event = faker().msk_event(records=500, partitions=500, content="x")
+    assert {len(group) for group in event["records"].values()} == {1}
+
+
 def test_an_event_has_one_record_and_begins_at_the_given_time():
     (record,) = decode(faker().msk_event(topic="returns", timestamp=1_700_000_000_000))
     assert (record.topic, record.partition, record.timestamp) == ("returns", 0, 1_700_000_000_000)
@@ -167,8 +178,22 @@ def test_more_awkward_records_begin_the_oddities_again():
     assert sum(record.key is None for record in records) == 8
 
 
-def test_what_cannot_be_made_is_refused():
-    with pytest.raises(ValueError, match=r"^partitions=0: give 1 or more\.$"):
-        faker().msk_event(partitions=0)
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"partitions": 0}, "partitions=0: give a number, 1 or more."),
+        ({"partitions": "3"}, "partitions='3': give a number, 1 or more."),
+        ({"records": -1}, "records=-1: give a number, 0 or more."),
+        ({"timestamp": "now"}, "timestamp='now': give a number, -1 or more."),
+    ],
+    ids=str,
+)
+def test_what_is_no_number_is_refused(arguments, text):
+    with pytest.raises(ValueError, match="give a number") as raised:
+        faker().msk_event(**arguments)
+    assert str(raised.value) == text
+
+
+def test_an_event_without_records_is_refused():
     with pytest.raises(NotAKafkaEvent):
         faker().msk_event(records=0)
