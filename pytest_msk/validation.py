@@ -129,7 +129,7 @@ def _group_faults(group: list[object], key: object, path: str) -> Iterator[str]:
             continue
         found = partition_key(record["topic"], record["partition"])
         if found != key:
-            yield f"{where} is a record of {found!r}: it stands under that key (spec 1.1)."
+            yield f"{where} is a record of {found!r}: AWS has it under that key (spec 1.1)."
         if record["offset"] <= last:
             yield f"{where}['offset'] is {record['offset']} after {last}: a partition's offsets ascend (spec 12)."
         last = record["offset"]

@@ -138,7 +138,7 @@ EVENT_FAULTS = [
     (event(records=event()["records"] | {"orders-1": []}),
      "event['records']['orders-1'] is empty: only partitions of which a record is in the batch are there (spec 1.1)."),
     (event(records={"orders-1": event()["records"]["orders-0"][:1]}),
-     "event['records']['orders-1'][0] is a record of 'orders-0': it stands under that key (spec 1.1)."),
+     "event['records']['orders-1'][0] is a record of 'orders-0': AWS has it under that key (spec 1.1)."),
     (event(records=event()["records"] | msk_event(["a"], topic="returns")["records"]),
      "event['records'] holds records of orders, returns: a mapping reads one topic (spec 1.1)."),
     (event(records={"orders-0": event()["records"]["orders-0"][::-1]}),
