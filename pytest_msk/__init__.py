@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from .checks import Anomaly
     from .clock import VirtualClock
     from .errors import BrokerError, BrokerUnavailable, MskError, NotSupported, TopicExists
-    from .events import KafkaEvent, NotAKafkaEvent, read_event
+    from .events import KafkaEvent, NotAKafkaEvent, decode
+    from .factories import MskEvent, msk_event
     from .filters import (
         EventPattern,
         Explanation,
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
         Unfiltered,
     )
     from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingParameters
-    from .records import EventRecord, NotAnEventRecord, Record
+    from .provider import KafkaProvider
+    from .records import EventRecord, NotAnEventRecord, Record, SchemaMetadata
     from .sandbox import MskEsm, MskTopic
     from .topics import Topic
+    from .validation import validate_event
 
 __all__ = [
     "Anomaly",
@@ -69,11 +72,13 @@ __all__ = [
     "InvalidFilter",
     "Journal",
     "KafkaEvent",
+    "KafkaProvider",
     "LambdaContext",
     "LambdaFunction",
     "MappingParameters",
     "MskError",
     "MskEsm",
+    "MskEvent",
     "MskTopic",
     "NotAKafkaEvent",
     "NotAnEventRecord",
@@ -82,6 +87,7 @@ __all__ = [
     "PositionReset",
     "Record",
     "Revoked",
+    "SchemaMetadata",
     "StateChanged",
     "Topic",
     "TopicExists",
@@ -91,8 +97,10 @@ __all__ = [
     "assert_filtered",
     "assert_matches",
     "assert_ordered",
+    "decode",
     "find_anomalies",
-    "read_event",
+    "msk_event",
+    "validate_event",
 ]
 
 _HOMES = {
@@ -102,7 +110,8 @@ _HOMES = {
     "checks": ("Anomaly",),
     "clock": ("VirtualClock",),
     "errors": ("BrokerError", "BrokerUnavailable", "MskError", "NotSupported", "TopicExists"),
-    "events": ("KafkaEvent", "NotAKafkaEvent", "read_event"),
+    "events": ("KafkaEvent", "NotAKafkaEvent", "decode"),
+    "factories": ("MskEvent", "msk_event"),
     "filters": (
         "EventPattern",
         "Explanation",
@@ -130,9 +139,11 @@ _HOMES = {
         "Unfiltered",
     ),
     "mapping": ("DeliveryBlocked", "EventSourceMapping", "EventSourceMappingError", "MappingParameters"),
-    "records": ("EventRecord", "NotAnEventRecord", "Record"),
+    "provider": ("KafkaProvider",),
+    "records": ("EventRecord", "NotAnEventRecord", "Record", "SchemaMetadata"),
     "sandbox": ("MskEsm", "MskTopic"),
     "topics": ("Topic",),
+    "validation": ("validate_event",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

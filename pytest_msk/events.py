@@ -9,15 +9,33 @@ from typing import Literal, TypedDict, cast
 
 import orjson
 
+from ._event_record import found_as, shown
 from .errors import MskError
-from .records import EventRecord, Record
+from .records import EventRecord, Record, partition_key
 
-__all__ = ["MAX_PAYLOAD", "Envelope", "KafkaEvent", "NotAKafkaEvent", "partition_key", "read_event"]
+__all__ = [
+    "CLUSTER_ARN",
+    "CLUSTER_ARN_PATTERN",
+    "EVENT_SOURCES",
+    "MAX_PAYLOAD",
+    "Envelope",
+    "EventSource",
+    "KafkaEvent",
+    "NotAKafkaEvent",
+    "decode",
+    "partition_key",
+]
 
 #: The largest event that a mapping sends, bytes of compact UTF-8 JSON: a synchronous invocation's limit (spec 3.1).
 MAX_PAYLOAD = 6_291_456
 
 EventSource = Literal["aws:kafka", "SelfManagedKafka"]
+EVENT_SOURCES: tuple[EventSource, ...] = ("aws:kafka", "SelfManagedKafka")
+#: The MSK cluster that every broker stands for, where a test does not say otherwise.
+CLUSTER_ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/pytest-msk/4a5f3c1e-7d0b-4b7e-9d55-2f6c8f0a1b3c-2"
+#: What an MSK cluster's ARN looks like, or that of the connection to one of another account (spec 1.1).
+CLUSTER_ARN_PATTERN = r"arn:aws[a-zA-Z-]*:kafka:[a-z0-9-]+:\d{12}:(cluster|vpc-connection)/.+"
+_SOURCES = " or ".join(map(repr, EVENT_SOURCES))
 
 
 class _KafkaEventBase(TypedDict):
@@ -34,11 +52,6 @@ class KafkaEvent(_KafkaEventBase, total=False):
 
 class NotAKafkaEvent(MskError, ValueError):
     """A mapping that is not an event of Amazon MSK or self-managed Kafka."""
-
-
-def partition_key(topic: str, partition: int) -> str:
-    """The member of `records` that holds a partition's records: `topic-partition` (spec 1.1)."""
-    return f"{topic}-{partition}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,26 +108,30 @@ class Envelope:
         return cast(KafkaEvent, orjson.loads(self.payload(grouped)))
 
 
-def read_event(event: Mapping[str, object]) -> tuple[Record, ...]:
-    """The Kafka records of an event, in its order.
+def decode(event: Mapping[str, object]) -> tuple[Record, ...]:
+    """The Kafka records of an event, in its order; `validate_event` tells more of one that is written by hand.
 
     Raises:
-        NotAKafkaEvent: the mapping is not such an event; the text says in what.
+        NotAKafkaEvent: the mapping is not such an event; the text says where and in what.
         NotAnEventRecord: one of its records is not one.
     """
-    source, groups = event.get("eventSource"), event.get("records")
-    if source not in ("aws:kafka", "SelfManagedKafka"):
-        raise NotAKafkaEvent(f"'eventSource' is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1), not {source!r}.")
+    if not isinstance(event, Mapping):
+        raise NotAKafkaEvent(f"event is {shown(event)}: an event is an object (spec 1.1).")
+    groups = event.get("records")
+    if event.get("eventSource") not in EVENT_SOURCES:
+        raise NotAKafkaEvent(f"event['eventSource'] {found_as(event, 'eventSource')}: it is {_SOURCES} (spec 1.1).")
     if not isinstance(groups, Mapping):
-        raise NotAKafkaEvent(f"'records' maps 'topic-partition' to lists of records (spec 1.1), not {groups!r}.")
+        found = found_as(event, "records")
+        raise NotAKafkaEvent(f"event['records'] {found}: it maps 'topic-partition' to records (spec 1.1).")
     records = []
     for key, group in groups.items():
+        path = f"event['records'][{key!r}]"
         if not isinstance(group, list):
-            raise NotAKafkaEvent(f"records[{key!r}] is a list of records (spec 1.1), not {group!r}.")
-        for item in group:
-            record = Record.from_event(item)
-            if partition_key(record.topic, record.partition) != key:
-                found = partition_key(record.topic, record.partition)
-                raise NotAKafkaEvent(f"records[{key!r}] holds a record of {found!r} (spec 1.1).")
+            raise NotAKafkaEvent(f"{path} is {shown(group)}: it is a list of records (spec 1.1).")
+        for number, item in enumerate(group):
+            record = Record.from_event(item, path=f"{path}[{number}]")
+            found = partition_key(record.topic, record.partition)
+            if found != key:
+                raise NotAKafkaEvent(f"{path}[{number}] is a record of {found!r} (spec 1.1).")
             records.append(record)
     return tuple(records)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .brokers import Broker
     from .brokers.choice import Brokers
+    from .factories import MskEvent
     from .sandbox import MskEsm, MskTopic, Sandbox
 
 MARKER = (
@@ -143,3 +144,11 @@ def msk_topic(_msk_sandbox: Sandbox) -> MskTopic:
 def msk_esm(_msk_sandbox: Sandbox) -> MskEsm:
     """Makes event source mappings: `msk_esm(function, topic, batch_size=100, ...)`, closed after the test."""
     return _msk_sandbox.mapping
+
+
+@pytest.fixture
+def msk_event(msk_clock: VirtualClock) -> MskEvent:
+    """Makes events for a handler: `msk_event([{"id": 1}], topic="orders", ...)` gives one; it needs no broker."""
+    from .factories import MskEvent
+
+    return MskEvent(clock=msk_clock)

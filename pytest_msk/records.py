@@ -6,21 +6,39 @@ is decoded from JSON and its size counts against the payload limit.
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from binascii import b2a_base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, TypeVar, cast
+from typing import TypedDict, cast
 
 import orjson
 
+from ._event_record import DataFormat, TimestampType, record_faults, shown
 from .errors import MskError
 
-__all__ = ["EventRecord", "Header", "NotAnEventRecord", "Record", "TimestampType", "encoder"]
+__all__ = [
+    "EventRecord",
+    "EventSchemaMetadata",
+    "Header",
+    "NotAnEventRecord",
+    "Record",
+    "SchemaMetadata",
+    "TimestampType",
+    "encoder",
+    "partition_key",
+]
 
-TimestampType = Literal["CREATE_TIME", "LOG_APPEND_TIME"]
 Header = tuple[str, bytes | None]
 RecordEncoder = Callable[[int, int, TimestampType, bytes | None, bytes | None, Sequence[Header] | None], bytes]
+
+
+class EventSchemaMetadata(TypedDict):
+    """What a schema registry said of a key or a value, as it stands in an event (spec 1.5)."""
+
+    dataFormat: DataFormat
+    schemaId: str
 
 
 class _EventRecordBase(TypedDict):
@@ -37,10 +55,17 @@ class EventRecord(_EventRecordBase, total=False):
 
     key: str
     value: str | None
+    keySchemaMetadata: EventSchemaMetadata
+    valueSchemaMetadata: EventSchemaMetadata
 
 
 class NotAnEventRecord(MskError, ValueError):
     """A mapping that is not a record of an `aws:kafka` event."""
+
+
+def partition_key(topic: str, partition: int) -> str:
+    """The member of an event's `records` that holds a partition's records: `topic-partition` (spec 1.1)."""
+    return f"{topic}-{partition}"
 
 
 def encoder(topic: str, partition: int, *, null_tombstones: bool = False) -> RecordEncoder:
@@ -95,6 +120,23 @@ def _signed(value: bytes) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SchemaMetadata:
+    """What a mapping with a schema registry says of a key or a value (spec 1.5).
+
+    Args:
+        data_format: the schema's format.
+        schema_id: Glue's schema version UUID, or Confluent's number as text.
+    """
+
+    data_format: DataFormat
+    schema_id: str
+
+    def to_event(self) -> EventSchemaMetadata:
+        """The metadata as it stands in an event."""
+        return {"dataFormat": self.data_format, "schemaId": self.schema_id}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """One Kafka record.
 
@@ -107,6 +149,8 @@ class Record:
         key: raw bytes, or `None` for no key.
         value: raw bytes, or `None` for a tombstone.
         headers: (name, raw bytes) pairs in the producer's order; a header's value may be null.
+        key_schema_metadata: what a schema registry said of the key, where the mapping has one.
+        value_schema_metadata: what it said of the value.
     """
 
     topic: str
@@ -117,6 +161,48 @@ class Record:
     key: bytes | None = None
     value: bytes | None = None
     headers: tuple[Header, ...] = ()
+    key_schema_metadata: SchemaMetadata | None = None
+    value_schema_metadata: SchemaMetadata | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The value as text; `None` for a tombstone.
+
+        Raises:
+            ValueError: the value is no UTF-8.
+        """
+        return self._decoded(self.value, "value")
+
+    @property
+    def key_text(self) -> str | None:
+        """The key as text; `None` for no key.
+
+        Raises:
+            ValueError: the key is no UTF-8.
+        """
+        return self._decoded(self.key, "key")
+
+    def json(self) -> object:
+        """What the value says as JSON; `None` for a tombstone, as for a JSON null.
+
+        Raises:
+            ValueError: the value is no UTF-8, or no JSON.
+        """
+        text = self.text
+        try:
+            return None if text is None else json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"The value of {self._place} is no JSON ({error}): {shown(text)}.") from error
+
+    def _decoded(self, raw: bytes | None, what: str) -> str | None:
+        try:
+            return None if raw is None else raw.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"The {what} of {self._place} is no UTF-8 ({error}): {shown(raw)}.") from error
+
+    @property
+    def _place(self) -> str:
+        return f"{partition_key(self.topic, self.partition)} at offset {self.offset}"
 
     def to_event(self, *, null_tombstones: bool = False) -> EventRecord:
         """The record as it stands in an event (spec 1.2)."""
@@ -125,69 +211,48 @@ class Record:
     def to_json(self, *, null_tombstones: bool = False) -> bytes:
         """The record as it stands in an event, as compact JSON in UTF-8."""
         encode = encoder(self.topic, self.partition, null_tombstones=null_tombstones)
-        return encode(self.offset, self.timestamp, self.timestamp_type, self.key, self.value, self.headers)
+        text = encode(self.offset, self.timestamp, self.timestamp_type, self.key, self.value, self.headers)
+        for name, metadata in (("key", self.key_schema_metadata), ("value", self.value_schema_metadata)):
+            if metadata is not None:
+                text = b'%b,"%bSchemaMetadata":%b}' % (text[:-1], name.encode(), orjson.dumps(metadata.to_event()))
+        return text
 
     @classmethod
-    def from_event(cls, record: Mapping[str, object]) -> Record:
+    def from_event(cls, record: Mapping[str, object], *, path: str = "record") -> Record:
         """The Kafka record that an event's record stands for.
+
+        Args:
+            record: the record as it stands in the event.
+            path: what an error calls it.
 
         Raises:
             NotAnEventRecord: a member is missing or not of its type; the text names it.
         """
-        if not isinstance(record, Mapping):
-            raise NotAnEventRecord(f"A record of an event is an object (spec 1.2), not {record!r}.")
+        for fault in record_faults(record, path):
+            raise NotAnEventRecord(fault)
+        members = cast(EventRecord, record)
         return cls(
-            topic=_member(record, "topic", str),
-            partition=_member(record, "partition", int),
-            offset=_member(record, "offset", int),
-            timestamp=_member(record, "timestamp", int),
-            timestamp_type=_timestamp_type(record),
-            key=_from_base64(record, "key"),
-            value=_from_base64(record, "value"),
-            headers=tuple(_headers(record)),
+            topic=members["topic"],
+            partition=members["partition"],
+            offset=members["offset"],
+            timestamp=members["timestamp"],
+            timestamp_type=members["timestampType"],
+            key=_from_base64(members.get("key")),
+            value=_from_base64(members.get("value")),
+            headers=tuple(_unsigned(header) for header in members.get("headers", [])),
+            key_schema_metadata=_metadata(members.get("keySchemaMetadata")),
+            value_schema_metadata=_metadata(members.get("valueSchemaMetadata")),
         )
 
 
-_T = TypeVar("_T", int, str)
+def _from_base64(text: str | None) -> bytes | None:
+    return None if text is None else b64decode(text)
 
 
-def _member(record: Mapping[str, object], name: str, kind: type[_T]) -> _T:
-    value = record.get(name)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        found = f"is {value!r}" if name in record else "is missing"
-        raise NotAnEventRecord(f"A record of an event needs {name!r} as {kind.__name__}, but it {found} in {record!r}.")
-    return value
+def _unsigned(header: dict[str, list[int] | None]) -> Header:
+    ((name, value),) = header.items()
+    return name, None if value is None else bytes(byte & 0xFF for byte in value)
 
 
-def _timestamp_type(record: Mapping[str, object]) -> TimestampType:
-    value = record.get("timestampType")
-    if value == "CREATE_TIME" or value == "LOG_APPEND_TIME":
-        return value
-    raise NotAnEventRecord(f"'timestampType' is 'CREATE_TIME' or 'LOG_APPEND_TIME', not {value!r} (spec 1.2).")
-
-
-def _from_base64(record: Mapping[str, object], name: str) -> bytes | None:
-    text = record.get(name)
-    if text is None:
-        return None
-    try:
-        return b64decode(cast(str, text), validate=True)
-    except (TypeError, ValueError) as error:
-        raise NotAnEventRecord(f"{name!r} is base64 text or absent (spec 1.2), not {text!r}: {error}.") from error
-
-
-def _headers(record: Mapping[str, object]) -> Iterator[Header]:
-    headers = record.get("headers", [])
-    if not isinstance(headers, list):
-        raise NotAnEventRecord(f"'headers' is a list of objects with one name each (spec 1.3), not {headers!r}.")
-    for header in headers:
-        if not isinstance(header, dict) or len(header) != 1:
-            raise NotAnEventRecord(f"A header is an object with one name (spec 1.3), not {header!r}.")
-        ((name, value),) = header.items()
-        yield name, None if value is None else _unsigned(name, value)
-
-
-def _unsigned(name: str, value: object) -> bytes:
-    if isinstance(value, list) and all(type(n) is int and -128 <= n <= 127 for n in value):
-        return bytes(n & 0xFF for n in value)
-    raise NotAnEventRecord(f"Header {name!r} is a list of signed bytes, -128 to 127 (spec 1.3), not {value!r}.")
+def _metadata(found: EventSchemaMetadata | None) -> SchemaMetadata | None:
+    return None if found is None else SchemaMetadata(data_format=found["dataFormat"], schema_id=found["schemaId"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias, TypeVar, cast
 
 from .records import Header
@@ -25,7 +25,7 @@ def raw_key(key: Key[V], value: V) -> bytes | None:
     """
     found = key(value) if callable(key) else key
     if isinstance(found, str):
-        return found.encode()
+        return _utf8(found, "key")
     if found is None or isinstance(found, bytes):
         return found
     raise TypeError(f"A key is bytes, text or a function of the value that gives one of these, not {found!r}.")
@@ -40,12 +40,19 @@ def raw_value(value: object) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, str):
-        return value.encode()
+        return _utf8(value, "value")
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_jsonable)
         return text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"A value is bytes, text, None or what JSON can say, not {value!r}: {error}.") from error
+
+
+def _utf8(text: str, what: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise TypeError(f"The {what} {text!r} is no text that UTF-8 can say: {error}.") from error
 
 
 def _jsonable(value: object) -> object:
@@ -61,7 +68,7 @@ def raw_headers(headers: Headers) -> list[Header]:
     Raises:
         TypeError: one is not of its type; the text names it.
     """
-    if isinstance(headers, str | bytes):
+    if isinstance(headers, str | bytes) or not isinstance(headers, Collection | None):  # an iterator serves one record
         raise TypeError(f"Headers are (name, value) pairs or a mapping, not {headers!r}.")
     return [_raw_header(header) for header in (headers.items() if isinstance(headers, Mapping) else headers or ())]
 
@@ -70,9 +77,6 @@ def _raw_header(header: object) -> Header:
     if isinstance(header, tuple | list) and len(header) == 2:
         name, value = header
         if isinstance(name, str) and (value is None or isinstance(value, str | bytes)):
-            try:
-                name.encode()  # the client would end the process
-                return name, value.encode() if isinstance(value, str) else value
-            except UnicodeEncodeError as error:
-                raise TypeError(f"The header {header!r} is no text that UTF-8 can say: {error}.") from error
+            _utf8(name, "header name")  # the client would end the process
+            return name, _utf8(value, "header value") if isinstance(value, str) else value
     raise TypeError(f"A header is a pair of a name and bytes, text or None, not {header!r}.")

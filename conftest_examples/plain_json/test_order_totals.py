@@ -8,6 +8,16 @@ def by_customer(order):
     return order["customer"]
 
 
+def test_handler_adds_up_a_batch(msk_event):
+    """The handler alone, with the event that the mapping would send; the rest of this file runs the mapping."""
+    event = msk_event(
+        [{"customer": "c1", "amount": 2.5}, {"customer": "Zoë", "amount": 1.0}], topic="orders", partitions=3
+    )
+    order_totals.handler(event, None)
+
+    assert order_totals.totals == {"c1": 2.5, "Zoë": 1.0}
+
+
 def test_orders_are_added_up(orders, order_mapping):
     orders.produce_many(({"customer": f"c{n % 4}", "amount": 2.5} for n in range(120)), key=by_customer)
     order_mapping.drain()
@@ -27,7 +37,12 @@ def test_order_without_an_amount_blocks_its_partition(orders, order_mapping):
     assert order_totals.totals == {}
 
 
-def test_tombstone_is_a_record_without_a_value(orders, order_mapping):
+def test_tombstone_is_a_record_without_a_value(msk_event):
+    with pytest.raises(KeyError, match="value"):
+        order_totals.handler(msk_event([None], topic="orders", key="c1"), None)
+
+
+def test_tombstone_blocks_its_partition(orders, order_mapping):
     orders.produce(None, key="c1")
 
     with pytest.raises(DeliveryBlocked, match="KeyError: 'value'"):

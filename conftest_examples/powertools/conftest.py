@@ -1,4 +1,7 @@
 import pytest
+from faker import Faker
+
+from pytest_msk import KafkaProvider
 
 
 @pytest.fixture
@@ -12,3 +15,12 @@ def sent(monkeypatch):
     notices: list[tuple[str, str]] = []
     monkeypatch.setattr("shipment_notices.sent", notices)
     return notices
+
+
+@pytest.fixture
+def fake():
+    """A Faker of Japan with its own seed: the same names in every run."""
+    fake = Faker("ja_JP")
+    fake.add_provider(KafkaProvider)
+    fake.seed_instance(1)
+    return fake

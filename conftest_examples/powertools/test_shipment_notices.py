@@ -1,6 +1,6 @@
 import pytest
 
-from pytest_msk import assert_at_least_once
+from pytest_msk import assert_at_least_once, decode
 
 pytest.importorskip("aws_lambda_powertools", reason="the function of this example is written with Powertools")
 
@@ -17,11 +17,18 @@ def test_header_bytes_above_127_are_read(shipments, msk_esm, sent):
     assert_at_least_once(esm)
 
 
-def test_record_without_key_and_headers_is_read(shipments, msk_esm, sent):
-    shipments.produce({"shipment": "s-2"})
-    msk_esm(shipment_notices.handler, shipments).drain()
+def test_record_without_key_and_headers_is_read(msk_event, sent):
+    shipment_notices.handler(msk_event([{"shipment": "s-2"}], topic="shipments"), None)
 
     assert sent == [("s-2", "none")]
+
+
+def test_batch_of_several_partitions_is_read(fake, sent):
+    """Names beyond ASCII, under keys and offsets that Faker makes up."""
+    event = fake.msk_event(records=20, partitions=2, topic="shipments", content={"shipment": "{{name}}"})
+    shipment_notices.handler(event, None)
+
+    assert sorted(name for name, _ in sent) == sorted(record.json()["shipment"] for record in decode(event))
 
 
 def test_only_urgent_shipments_reach_the_function(shipments, msk_esm, sent):

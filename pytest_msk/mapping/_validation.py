@@ -13,6 +13,7 @@ from typing import TypeAlias, cast
 
 from ..clock import epoch_ms
 from ..errors import MskError, NotSupported
+from ..events import CLUSTER_ARN_PATTERN
 from ..filters.criteria import MAX_FILTERS, MAX_FILTERS_RAISED
 from .parameters import MappingParameters, SourceAccessConfiguration
 
@@ -60,8 +61,6 @@ _TOPIC_PATTERN = r"[^.]([a-zA-Z0-9\-_.]+)"
 _ARN_PATTERN = (
     r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)"
 )
-#: A cluster, or the connection to one of another account (spec 1.1).
-_CLUSTER_ARN = r"arn:aws[a-zA-Z-]*:kafka:[a-z0-9-]+:\d{12}:(cluster|vpc-connection)/.+"
 _VPC = ("VPC_SUBNET", "VPC_SECURITY_GROUP")
 _NUMBERS = {
     "batch_size": ("batchSize", 1, 10_000),
@@ -239,7 +238,7 @@ def event_source(parameters: MappingParameters, cluster_arn: str, bootstrap_serv
     if block is None:
         _refuse_authentication(access)
         arn = parameters.get("event_source_arn", cluster_arn)
-        if not re.fullmatch(_CLUSTER_ARN, arn):
+        if not re.fullmatch(CLUSTER_ARN_PATTERN, arn):
             raise _invalid(f"Unrecognized event source: {arn} is not the ARN of an MSK cluster.")
         return arn
     if "event_source_arn" in parameters:

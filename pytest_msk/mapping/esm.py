@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..brokers import Broker
 from ..clock import VirtualClock
 from ..errors import MskError
+from ..events import CLUSTER_ARN
 from ..functions import Function, FunctionError, LambdaFunction
 from ..journal import Attempt, Event, Journal, State, StateChanged
 from ..topics import Topic
@@ -24,10 +25,7 @@ from .starting import StartingPositions
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-__all__ = ["CLUSTER_ARN", "DeliveryBlocked", "EventSourceMapping"]
-
-#: The cluster that a mapping reads from when it names no other: AWS's form, made up (spec 1.6).
-CLUSTER_ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/pytest-msk/4a5f3c1e-7d0b-4b7e-9d55-2f6c8f0a1b3c-2"
+__all__ = ["DeliveryBlocked", "EventSourceMapping"]
 
 
 class DeliveryBlocked(MskError):

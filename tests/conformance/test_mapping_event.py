@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 
-from pytest_msk import Record, read_event
+import pytest
+
+from pytest_msk import Record, decode, validate_event
 
 
 def _received(esm, events):
@@ -51,7 +53,8 @@ def test_event_of_msk_is_exactly_this(msk_topic, msk_esm, msk_broker, msk_clock)
         },
     }
     assert event["eventSourceArn"].startswith("arn:aws:kafka:us-east-1:123456789012:cluster/")
-    assert read_event(event) == tuple(topic.records())
+    assert decode(event) == tuple(topic.records())
+    assert validate_event(event) == []
 
 
 def test_event_of_self_managed_kafka_has_another_source_and_no_arn(msk_topic, msk_esm, msk_broker):
@@ -66,6 +69,29 @@ def test_event_of_self_managed_kafka_has_another_source_and_no_arn(msk_topic, ms
     event = _received(esm, events)
     assert list(event) == ["eventSource", "bootstrapServers", "records"]
     assert event["eventSource"] == "SelfManagedKafka"
+    assert validate_event(event) == []
+
+
+@pytest.mark.parametrize("null_tombstones", [False, True])
+def test_event_of_a_topics_log_is_the_one_that_the_mapping_sends(
+    msk_topic, msk_esm, msk_event, msk_broker, null_tombstones
+):
+    topic, events = msk_topic("my-topic", partitions=3), []
+    topic.produce_many([*({"id": n} for n in range(8)), None], key=lambda value: value and str(value["id"]))
+    topic.produce(b"\xff", headers=[("trace", "ë"), ("trace", b""), ("none", None)])
+    _received(msk_esm(lambda event, context: events.append(event), topic, null_tombstones=null_tombstones), events)
+    servers = msk_broker.bootstrap_servers
+    assert msk_event(topic, bootstrap_servers=servers, null_tombstones=null_tombstones) == events[0]
+
+
+def test_made_up_records_are_where_the_broker_puts_them(msk_topic, msk_event):
+    topic = msk_topic(partitions=6)
+    orders = [{"id": n} for n in range(40)]
+    topic.produce_many(orders, key=lambda order: f"order-{order['id']}")
+    event = msk_event(orders, topic=topic, partitions=6, key=lambda order: f"order-{order['id']}")
+    assert {(r.partition, r.offset): (r.key, r.value) for r in decode(event)} == {
+        (r.partition, r.offset): (r.key, r.value) for r in topic.records()
+    }
 
 
 def test_tombstone_can_be_written_as_null(msk_topic, msk_esm):

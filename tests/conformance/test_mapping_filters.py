@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_msk import EventPattern, Topic, VirtualClock, assert_at_least_once, assert_ordered, read_event
+from pytest_msk import EventPattern, Topic, VirtualClock, assert_at_least_once, assert_ordered, decode
 from pytest_msk.journal import Attempt, BatchClosed, Committed, Filtered, Polled, Unfiltered
 from pytest_msk.sandbox import Sandbox
 
@@ -25,7 +25,7 @@ class Values:
         self.batches: list[list[bytes | None]] = []
 
     def __call__(self, event: dict, context: object) -> None:
-        self.batches.append([record.value for record in read_event(event)])
+        self.batches.append([record.value for record in decode(event)])
 
     @property
     def all(self) -> list[bytes | None]:

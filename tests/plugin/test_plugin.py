@@ -138,9 +138,35 @@ def test_fixtures_and_marker_read_like_a_reference(pytester):
             "    Makes topics: *",
             "msk_esm -- *",
             "    Makes event source mappings: *",
+            "msk_event -- *",
+            "    Makes events for a handler: *; it needs no broker.",
         ]
     )
     pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.msk(*, broker=None, clock=None): *"])
+
+
+def test_events_follow_the_tests_clock_and_are_batches_of_one_log(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_msk import MskEvent, decode
+
+        @pytest.mark.msk(clock="2026-03-01T12:00:00Z")
+        @pytest.mark.parametrize("n", [1, 2])
+        def test_events(msk_event: MskEvent, msk_clock, n):
+            (first,) = decode(msk_event(["a"], topic="orders"))
+            msk_clock.advance(5)
+            (second,) = decode(msk_event(["b"], topic="orders"))
+            assert (first.offset, first.timestamp) == (0, 1_772_366_400_000)
+            assert (second.offset, second.timestamp) == (1, 1_772_366_405_000)
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_event_needs_no_broker(pytester):
+    pytester.makepyfile("def test_event(msk_event): assert msk_event()['eventSource'] == 'aws:kafka'")
+    pytester.runpytest("--msk-broker=external").assert_outcomes(passed=1)
 
 
 def test_topics_of_a_test_are_gone_after_it(pytester):

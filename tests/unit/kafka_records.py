@@ -6,7 +6,7 @@ from base64 import b64encode
 
 from hypothesis import strategies as st
 
-from pytest_msk import Record
+from pytest_msk import Record, SchemaMetadata
 
 LEGAL = "abcxyzABCXYZ0189._-"
 
@@ -17,6 +17,11 @@ header_names = st.sampled_from(["", "h", "H", 'q"uo\\te', "ë\u2028"]) | st.text
     st.characters(codec="utf-8"), max_size=5
 )
 headers = st.lists(st.tuples(header_names, st.none() | raw_bytes), max_size=4).map(tuple)
+schema_metadata = st.none() | st.builds(
+    SchemaMetadata,
+    data_format=st.sampled_from(["AVRO", "JSON", "PROTOBUF"]),
+    schema_id=st.text("0123456789-", max_size=9),
+)
 records = st.builds(
     Record,
     topic=topics,
@@ -27,6 +32,8 @@ records = st.builds(
     key=st.none() | raw_bytes,
     value=st.none() | raw_bytes,
     headers=headers,
+    key_schema_metadata=schema_metadata,
+    value_schema_metadata=schema_metadata,
 )
 
 
@@ -49,4 +56,12 @@ def event_form(record: Record, *, null_tombstones: bool = False) -> dict[str, ob
         form["value"] = b64encode(record.value).decode("ascii")
     elif null_tombstones:
         form["value"] = None
+    if record.key_schema_metadata is not None:
+        form["keySchemaMetadata"] = _metadata_form(record.key_schema_metadata)
+    if record.value_schema_metadata is not None:
+        form["valueSchemaMetadata"] = _metadata_form(record.value_schema_metadata)
     return form
+
+
+def _metadata_form(metadata: SchemaMetadata) -> dict[str, str]:
+    return {"dataFormat": metadata.data_format, "schemaId": metadata.schema_id}

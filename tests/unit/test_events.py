@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from kafka_records import event_form, records
 
-from pytest_msk import NotAKafkaEvent, NotAnEventRecord, Record, read_event
+from pytest_msk import NotAKafkaEvent, NotAnEventRecord, Record, decode
 from pytest_msk.events import MAX_PAYLOAD, Envelope, partition_key
 
 ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/demo/751d2973-a626-431c-9d4e-d7975eb44dd7-2"
@@ -106,51 +106,53 @@ def test_the_records_of_an_event_are_read_back(given_records):
     for one in given_records:
         groups.setdefault((one.topic, one.partition), []).append(one)
     assume(len({partition_key(*group) for group in groups}) == len(groups))
-    assert read_event(MSK.event(given_records)) == tuple(r for group in groups.values() for r in group)
+    assert decode(MSK.event(given_records)) == tuple(r for group in groups.values() for r in group)
 
 
 def test_a_topic_may_have_hyphens_and_digits():
     records_of_both = (record(topic="a-1", partition=2), record(topic="a", partition=12))
-    assert read_event(MSK.event(records_of_both)) == records_of_both
+    assert decode(MSK.event(records_of_both)) == records_of_both
 
 
 def test_a_record_under_the_key_of_another_partition_is_refused():
     event = MSK.event([record(0)])
     event["records"] = {"mytopic-1": event["records"]["mytopic-0"]}
     with pytest.raises(NotAKafkaEvent) as raised:
-        read_event(event)
-    assert str(raised.value) == "records['mytopic-1'] holds a record of 'mytopic-0' (spec 1.1)."
+        decode(event)
+    assert str(raised.value) == "event['records']['mytopic-1'][0] is a record of 'mytopic-0' (spec 1.1)."
 
 
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        ({}, "'eventSource' is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1), not None."),
+        ("{}", "event is '{}': an event is an object (spec 1.1)."),
+        ({}, "event['eventSource'] is missing: it is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1)."),
         (
             {"eventSource": "aws:SelfManagedKafka", "records": {}},
-            "'eventSource' is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1), not 'aws:SelfManagedKafka'.",
+            "event['eventSource'] is 'aws:SelfManagedKafka': it is 'aws:kafka' or 'SelfManagedKafka' (spec 1.1).",
         ),
-        ({"eventSource": "aws:kafka"}, "'records' maps 'topic-partition' to lists of records (spec 1.1), not None."),
+        ({"eventSource": "aws:kafka"}, "event['records'] is missing: it maps 'topic-partition' to records (spec 1.1)."),
         (
             {"eventSource": "aws:kafka", "records": [1]},
-            "'records' maps 'topic-partition' to lists of records (spec 1.1), not [1].",
+            "event['records'] is [1]: it maps 'topic-partition' to records (spec 1.1).",
         ),
         (
             {"eventSource": "aws:kafka", "records": {"t-0": {"a": 1}}},
-            "records['t-0'] is a list of records (spec 1.1), not {'a': 1}.",
+            "event['records']['t-0'] is {'a': 1}: it is a list of records (spec 1.1).",
         ),
     ],
 )
 def test_what_is_no_kafka_event_is_refused(event, text):
     with pytest.raises(NotAKafkaEvent) as raised:
-        read_event(event)
+        decode(event)
     assert str(raised.value) == text
 
 
 @pytest.mark.parametrize("item", [None, "aGk=", {"topic": "t"}])
-def test_what_is_no_record_in_an_event_is_refused(item):
-    with pytest.raises(NotAnEventRecord):
-        read_event({"eventSource": "aws:kafka", "records": {"t-0": [item]}})
+def test_what_is_no_record_in_an_event_is_refused_and_its_place_named(item):
+    with pytest.raises(NotAnEventRecord) as raised:
+        decode({"eventSource": "aws:kafka", "records": {"mytopic-0": [record().to_event(), item]}})
+    assert str(raised.value).startswith("event['records']['mytopic-0'][1]")
 
 
 def test_the_limit_is_lambdas():

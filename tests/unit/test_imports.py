@@ -57,10 +57,24 @@ def test_the_package_alone_loads_nothing_else():
 def test_the_core_works_without_pytest():
     program = (
         "import sys; sys.modules['pytest'] = None; import pytest_msk; "
-        "print(pytest_msk.Record, pytest_msk.EventSourceMapping, pytest_msk.assert_ordered, pytest_msk.EmbeddedBroker)"
+        "print(pytest_msk.Record, pytest_msk.EventSourceMapping, pytest_msk.assert_ordered, pytest_msk.EmbeddedBroker,"
+        " pytest_msk.decode(pytest_msk.msk_event()))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_event_is_made_without_faker_hypothesis_or_a_client_of_kafka():
+    loaded = loaded_by("import pytest_msk; pytest_msk.msk_event()")
+    assert {name.partition(".")[0] for name in loaded} & HEAVY == {"orjson"}
+
+
+def test_the_strategies_say_which_extra_they_need():
+    program = "import sys; sys.modules['hypothesis'] = None; import pytest_msk.strategies"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: pytest_msk.strategies needs Hypothesis: pip install 'pytest-msk[hypothesis]'."
+    )
 
 
 @pytest.mark.parametrize("name", pytest_msk.__all__)

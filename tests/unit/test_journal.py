@@ -53,6 +53,7 @@ FIELDS = {
 }
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
+    Unfiltered,
 )  # fmt: skip
 
 

@@ -89,3 +89,27 @@ def test_headers_keep_their_order_and_their_doubles():
     assert raw_headers(pairs) == [("b", b"\xff"), ("a", "ë".encode()), ("b", None)]
     assert raw_headers({"b": "1", "a": None}) == [("b", b"1"), ("a", None)]
     assert raw_headers(None) == []
+    assert raw_headers({"a": "1"}.items()) == [("a", b"1")]
+
+
+@pytest.mark.parametrize("headers", ["a", b"a", 7, iter([("a", "1")])], ids=["text", "bytes", "number", "iterator"])
+def test_what_are_no_headers_is_refused(headers):
+    with pytest.raises(TypeError) as raised:
+        raw_headers(headers)
+    assert str(raised.value) == f"Headers are (name, value) pairs or a mapping, not {headers!r}."
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: raw_value("\ud800"), "value"),
+        (lambda: raw_key("\ud800", None), "key"),
+        (lambda: raw_headers([("\ud800", None)]), "header name"),
+        (lambda: raw_headers([("a", "\ud800")]), "header value"),
+    ],
+    ids=["value", "key", "header name", "header value"],
+)
+def test_text_that_utf8_cannot_say_is_refused(make, what):
+    with pytest.raises(TypeError) as raised:
+        make()
+    assert str(raised.value).startswith(f"The {what} '\\ud800' is no text that UTF-8 can say: ")
