@@ -113,8 +113,8 @@ class Filtered(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfiltered(Event):
-    """Of the records that the last poll let through, those that no filter was held against: their values have not the
-    format of any pattern, so that they pass (spec 6.3)."""
+    """Of the records that the last poll let through, those that match no filter: a filter for values of another format
+    let them pass (spec 6.3)."""
 
     records: Offsets
 

@@ -7,7 +7,7 @@ these kinds, so that matching looks at a value's kind once and then calls what c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from .numbers import Number
 
 __all__ = [
     "Alternatives",
+    "Code",
     "Condition",
     "TextTest",
     "Value",
@@ -88,6 +89,18 @@ class Condition:
     def __str__(self) -> str:
         return self.source
 
+    def holds(self, value: Value) -> bool:
+        """Whether it holds for a value."""
+        return _holds(self.text, self.number, self.constants, value)
+
+
+def _holds(text: TextTest, number: NumberTest, constants: Container[bool | None], value: Value) -> bool:
+    if isinstance(value, str):
+        return text(value)
+    if value is None or isinstance(value, bool):
+        return value in constants
+    return number(value)
+
 
 class Alternatives:
     """What a pattern asks of one field: one of these conditions.
@@ -100,9 +113,6 @@ class Alternatives:
         self.conditions = tuple(conditions)
         #: Whether a field without any value will do.
         self.absence = any(condition.absence for condition in conditions)
-        #: Whether a field with some value may do.
-        self.presence = any(condition.text is not _never or condition.number is not _never or condition.constants
-                            for condition in conditions)  # fmt: skip
         self.constants = frozenset(value for condition in conditions for value in condition.constants)
         self.text = _any_text(conditions)
         self.number = _any(condition.number for condition in conditions)
@@ -110,16 +120,9 @@ class Alternatives:
         self.text_code = _code([condition for condition in conditions if condition.text is not _never])
         self.number_code = _code([condition for condition in conditions if condition.number is not _never])
 
-    def __str__(self) -> str:
-        return ", ".join(map(str, self.conditions))
-
     def hold(self, value: Value) -> bool:
         """Whether one of them holds for a value."""
-        if isinstance(value, str):
-            return self.text(value)
-        if value is None or isinstance(value, bool):
-            return value in self.constants
-        return self.number(value)
+        return _holds(self.text, self.number, self.constants, value)
 
 
 def _any_text(conditions: Iterable[Condition]) -> TextTest:

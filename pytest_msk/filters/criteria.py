@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 from ..errors import MskError, NotSupported
 from .documents import Document, read_plain
-from .explanation import explain
+from .explanation import explain, printable
 from .json_reader import InvalidJson, read_json
 from .pattern import EventPattern
 from .rules import Rules
@@ -27,14 +27,21 @@ __all__ = [
 #: Filters of one mapping: AWS's default quota, and the highest to which it can be raised (spec 6.1).
 MAX_FILTERS, MAX_FILTERS_RAISED = 5, 10
 
-#: What becomes of a record: a filter matches; it is filtered out; or no filter is of its value's format, so that none
-#: is held against it and it passes (spec 6.3).
+#: What becomes of a record: a filter matches; it is filtered out; or none matches, but one is for values of another
+#: format, which is not held against it and lets it pass (spec 6.3).
 Decision: TypeAlias = Literal["matched", "filtered", "unfiltered"]
 #: What a value is: a JSON object, any other text, bytes that are no text, or a tombstone.
 Format: TypeAlias = Literal["json", "text", "binary", "tombstone"]
 
+#: The longest pattern (spec 6.1), and how much of one an explanation shows.
+_MAX_PATTERN, _PATTERN_SHOWN = 4_096, 200
 _FORMATS: tuple[Format, ...] = ("json", "text", "binary", "tombstone")
-_NAMES = {"json": "a JSON object", "text": "text that is no JSON object", "binary": "not UTF-8"}
+_NAMES = {
+    "json": "a JSON object",
+    "text": "text that is no JSON object",
+    "binary": "not UTF-8",
+    "tombstone": "a tombstone",
+}
 
 
 class FilterBlock(TypedDict):
@@ -86,6 +93,7 @@ class FilterCriteria:
             )
             raise InvalidFilter(f"A mapping has at most {quota} filters (spec 6.1), {len(filters)} were given{raised}.")
         self.metadata = metadata
+        self._strict = strict
         self._patterns = tuple(_compile(item.get("Pattern", ""), metadata) for item in filters)
         self._by_format = {each: _Filters.of(self._patterns, each, strict) for each in _FORMATS}
 
@@ -110,18 +118,37 @@ class FilterCriteria:
     def explain(self, value: bytes | None, metadata: Mapping[str, object] | None = None) -> str:
         """Why a record passes or not: for each filter a line with its verdict, and below it what was found."""
         content, document = _read(value, metadata)
-        lines = []
-        for number, pattern in enumerate(self._patterns, 1):
-            filters = _Filters.of((pattern,), content, strict=False)
-            if not filters.matching.rules:
-                lines.append(f"filter {number}: not held against the value, which is {_NAMES[content]}: {pattern}")
-                continue
-            found = explain(filters.matching, document)
-            lines.append(f"filter {number} {'matches' if found.matches else 'does not match'}: {pattern}")
-            if found.ways > 1 and not found.matches:
-                lines.append(f"  nearest of {found.ways} ways:")
-            lines.extend(f"  {finding}" for finding in found.findings)
-        return "\n".join(lines)
+        return "\n".join(
+            line
+            for number, pattern in enumerate(self._patterns, 1)
+            for line in _explain(f"filter {number}, {_cut(str(pattern))}", pattern, content, document, self._strict)
+        )
+
+
+def _explain(name: str, pattern: EventPattern, content: Format, document: Document, strict: bool) -> list[str]:
+    filters = _Filters.of((pattern,), content, strict)
+    verdicts: list[str] = []
+    lines: list[str] = []
+    if filters.matching.rules:
+        found = explain(filters.matching, document)
+        if found.matches:
+            return [f"{name}, matches:", *(f"  {finding}" for finding in found.findings)]
+        verdicts.append("does not match")
+        nearest = [f"  nearest of {found.ways} ways:"] if found.ways > 1 else []
+        lines.extend((*nearest, *(f"  {finding}" for finding in found.findings)))
+    if filters.of_another_format:
+        left = None if filters.passing is None else explain(filters.passing, document)
+        verdict = "lets the record pass" if left is not None and left.matches else "does not match"
+        part = "in part it is" if verdicts else "it is"
+        verdicts.append(f"{verdict}, because {part} for values of another format than this one, {_NAMES[content]}")
+        if left is not None and not left.matches:
+            lines.extend(f"  {finding}" for finding in left.findings)
+    return [f"{name}, {', and '.join(dict.fromkeys(verdicts))}{':' if lines else ''}", *lines]
+
+
+def _cut(pattern: str) -> str:
+    text = printable(pattern)
+    return text if len(text) <= _PATTERN_SHOWN else f"{text[:_PATTERN_SHOWN]}..."
 
 
 def record_metadata(
@@ -164,10 +191,12 @@ class _Filters:
 
     Args:
         matching: the rules that such a value can match.
-        passing: what is left of the other rules without what they ask of the value; `None` if they are strict.
+        of_another_format: whether there are other rules.
+        passing: what is left of these without what they ask of the value; `None` if they are strict.
     """
 
     matching: Rules
+    of_another_format: bool
     passing: Rules | None
 
     @classmethod
@@ -176,7 +205,8 @@ class _Filters:
         rules = [rule for pattern in patterns for rule in pattern.rules.rules]
         other = [rule for rule in rules if not _fits(rule, content)]
         passing = [{path: rule[path] for path in rule if not _is_value(path)} for rule in other]
-        return cls(Rules(rule for rule in rules if _fits(rule, content)), None if strict else Rules(passing))
+        matching = Rules(rule for rule in rules if _fits(rule, content))
+        return cls(matching, bool(other), Rules(passing) if passing and not strict else None)
 
 
 def _fits(rule: Rule, content: Format) -> bool:
@@ -190,6 +220,10 @@ def _is_value(path: str) -> bool:
 
 
 def _compile(text: str, metadata: bool) -> EventPattern:
+    if len(text) > _MAX_PATTERN:
+        raise InvalidFilter(
+            f"A pattern has at most {_MAX_PATTERN:,} characters (spec 6.1), this one has {len(text):,}."
+        )
     try:
         pattern = EventPattern(text)
     except InvalidEventPattern as error:
@@ -197,8 +231,9 @@ def _compile(text: str, metadata: bool) -> EventPattern:
     others = sorted({path for rule in pattern.rules.rules for path in rule if not _is_value(path)})
     if others and not metadata:
         raise NotSupported(
-            f"The pattern {text} filters on {others[0]!r}, but a Kafka mapping filters on 'value' only (spec 6.2). To "
-            "let patterns ask for a record's other properties, which AWS does not document, set filter_metadata=True."
+            f"The pattern {_cut(text)} filters on {others[0]!r}, but a Kafka mapping filters on 'value' only "
+            "(spec 6.2). To let patterns ask for a record's other properties, which AWS does not document, set "
+            "filter_metadata=True."
         )
     return pattern
 

@@ -12,7 +12,7 @@ from ..errors import MskError
 from .json_reader import MAX_DEPTH, MAX_DIGITS, InvalidJson, read_json
 from .numbers import Incomparable, number_from_json, number_from_python
 
-__all__ = ["Document", "InvalidEvent", "json_text", "read_document", "read_exact", "read_plain"]
+__all__ = ["Document", "InvalidEvent", "json_text", "read_document", "read_plain"]
 
 #: An event that was read: as Python's own values where these lose nothing, else as `read_json` gives it.
 Document: TypeAlias = "dict[str, object] | tuple[tuple[str, object], ...]"
@@ -25,16 +25,22 @@ class InvalidEvent(MskError, ValueError):
     """A text or mapping that is no event: not JSON, or not a JSON object."""
 
 
-def json_text(event: Mapping[str, object]) -> str:
-    """The JSON text of a mapping.
+def json_text(value: Mapping[str, object]) -> str:
+    """The JSON text of a mapping, and of mappings in it.
 
     Raises:
-        InvalidEvent: JSON has no such value.
+        ValueError: JSON has no such value; the text says which.
     """
     try:
-        return json.dumps(event, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, default=_as_dict)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidEvent(f"The event cannot be written as JSON: {error}") from error
+        raise ValueError(f"It cannot be written as JSON: {error}.") from error
+
+
+def _as_dict(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON has")
 
 
 def read_document(event: Mapping[str, object] | str | bytes) -> Document:
@@ -46,9 +52,17 @@ def read_document(event: Mapping[str, object] | str | bytes) -> Document:
     Raises:
         InvalidEvent: it is not a JSON object.
     """
-    text = event if type(event) is bytes or isinstance(event, str) else json_text(event)  # type: ignore[arg-type]
+    if type(event) is bytes or isinstance(event, str | bytes):  # the first is the most frequent case, and faster
+        text: str | bytes = event
+    elif isinstance(event, Mapping):
+        try:
+            text = json_text(event)
+        except ValueError as error:
+            raise InvalidEvent(f"No event: {error}") from error
+    else:
+        raise InvalidEvent(f"An event is a mapping, or JSON text as str or bytes, not {type(event).__name__}.")
     plain = read_plain(text)
-    return read_exact(text) if plain is None else plain
+    return _read_exact(text) if plain is None else plain
 
 
 def read_plain(text: str | bytes) -> dict[str, object] | None:
@@ -104,7 +118,7 @@ def _int(text: str) -> int:
     return int(text)
 
 
-def read_exact(text: str | bytes) -> tuple[tuple[str, object], ...]:
+def _read_exact(text: str | bytes) -> tuple[tuple[str, object], ...]:
     """A JSON object's members as `read_json` gives them; what follows the object is ignored (fact 3).
 
     Raises:
@@ -112,7 +126,9 @@ def read_exact(text: str | bytes) -> tuple[tuple[str, object], ...]:
     """
     try:
         value, _ = read_json(text if isinstance(text, str) else text.decode())
-    except (UnicodeDecodeError, InvalidJson) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidEvent(f"The event is not UTF-8 at byte {error.start}.") from error
+    except InvalidJson as error:
         raise InvalidEvent(str(error)) from error
     if not isinstance(value, tuple):
         raise InvalidEvent("Event must be a JSON object")

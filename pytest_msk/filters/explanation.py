@@ -14,10 +14,10 @@ from .rules import Rules
 from .search import RuleSearch
 from .syntax import Rule
 
-__all__ = ["Explanation", "Finding", "explain"]
+__all__ = ["Explanation", "Finding", "explain", "printable"]
 
-#: Values of one field that a line shows, and characters of one value.
-_VALUES, _CHARACTERS = 4, 80
+#: Values or alternatives of one field that a line shows, and characters of each.
+_SHOWN, _CHARACTERS = 6, 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,53 +66,78 @@ def explain(rules: Rules, document: Document) -> Explanation:
     search = RuleSearch(found)
     for rule in rules.rules:
         if search.any_holds([rule]):
-            hits = tuple(_finding(path, rule[path], found.get(path, ()), matches=True) for path in rule)
+            hits = tuple(_hit(path, rule[path], found.get(path, ())) for path in rule)
             return Explanation(matches=True, findings=hits, ways=len(rules.rules))
     nearest = min(rules.rules, key=lambda rule: len(search.impossible(rule)))
-    return Explanation(matches=False, findings=_misses(nearest, search, found), ways=len(rules.rules))
+    misses = [_miss(path, nearest[path], found.get(path, ())) for path in search.impossible(nearest)]
+    misses = misses or [_disagreement(nearest, paths, found) for paths in search.disagreeing(nearest)]
+    return Explanation(matches=False, findings=tuple(misses), ways=len(rules.rules))
 
 
-def _misses(rule: Rule, search: RuleSearch, found: Mapping[str, Sequence[Occurrence]]) -> tuple[Finding, ...]:
-    impossible = search.impossible(rule)
-    if impossible:
-        return tuple(_finding(path, rule[path], found.get(path, ()), matches=False) for path in impossible)
-    return tuple(_disagreement(rule, paths, found) for paths in search.disagreeing(rule))
-
-
-def _finding(path: str, alternatives: Alternatives, there: Sequence[Occurrence], *, matches: bool) -> Finding:
-    if matches:
-        there = [each for each in there if alternatives.hold(each.value)] or there
-    values = tuple(dict.fromkeys(_written(each.value) for each in there))
+def _hit(path: str, alternatives: Alternatives, there: Sequence[Occurrence]) -> Finding:
+    """What a field of a rule that holds matched with."""
+    pairs = {
+        _written(each.value): str(condition)
+        for each in there
+        for condition in reversed(alternatives.conditions)
+        if condition.holds(each.value)
+    }
+    matched = _listed([f"{_cut(value)} matches {_cut(source)}" for value, source in pairs.items()])
+    absent = "no value, as wanted" if not there else "no value in the element of the array, as wanted"
     wanted = tuple(map(str, alternatives.conditions))
-    if matches:
-        sources = tuple(
-            str(condition)
-            for condition in alternatives.conditions
-            if (condition.absence and not there) or any(Alternatives([condition]).hold(each.value) for each in there)
-        )
-        text = f"{_shown(values)} matches {sources[0]}" if there else "no value, as wanted"
-    elif not there:
-        text = f"no value, but wanted is {_choice(wanted)}"
-    else:
-        text = f"{_shown(values)}, but wanted is {_choice(wanted)}"
-    return Finding(paths=(path,), matches=matches, values=values, alternatives=wanted, text=f"{path}: {text}")
+    text = f"{_name(path)}: {matched or absent}"
+    return Finding(paths=(path,), matches=True, values=tuple(pairs), alternatives=wanted, text=text)
+
+
+def _miss(path: str, alternatives: Alternatives, there: Sequence[Occurrence]) -> Finding:
+    """What a field has in place of what a rule wants."""
+    values, wanted = _values(there), tuple(map(str, alternatives.conditions))
+    text = f"{_name(path)}: {_listed(values) or 'no value'}, but wanted is {_choice(wanted)}"
+    return Finding(paths=(path,), matches=False, values=values, alternatives=wanted, text=text)
 
 
 def _disagreement(rule: Rule, paths: tuple[str, ...], found: Mapping[str, Sequence[Occurrence]]) -> Finding:
-    values = tuple(dict.fromkeys(_written(each.value) for path in paths for each in found.get(path, ())))
-    wanted = tuple(str(condition) for path in paths for condition in rule[path].conditions)
-    text = f"{' and '.join(paths)}: each is there as wanted, but not all in the same element of an array"
-    return Finding(paths=paths, matches=False, values=values, alternatives=wanted, text=text)
+    """Fields that are as wanted, but not all in the same element of an array."""
+    values = {path: _values(found.get(path, ())) for path in paths}
+    wanted = {path: tuple(map(str, rule[path].conditions)) for path in paths}
+    each = "; ".join(f"{_name(path)}: {_listed(values[path])}, wanted is {_choice(wanted[path])}" for path in paths)
+    return Finding(
+        paths=paths,
+        matches=False,
+        values=tuple(value for path in paths for value in values[path]),
+        alternatives=tuple(source for path in paths for source in wanted[path]),
+        text=f"no element of an array has all that is wanted: {each}",
+    )
+
+
+# --- texts
 
 
 def _choice(wanted: tuple[str, ...]) -> str:
-    return wanted[0] if len(wanted) == 1 else f"one of {', '.join(wanted)}"
+    return _cut(wanted[0]) if len(wanted) == 1 else f"one of {_listed(wanted)}"
 
 
-def _shown(values: tuple[str, ...]) -> str:
-    shown = ", ".join(value if len(value) <= _CHARACTERS else f"{value[:_CHARACTERS]}..." for value in values[:_VALUES])
-    more = len(values) - _VALUES
-    return f"{shown or 'no value'}{f' and {more} more' if more > 0 else ''}"
+def _listed(texts: Sequence[str]) -> str:
+    more = len(texts) - _SHOWN
+    return ", ".join(map(_cut, texts[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
+
+
+def _cut(text: str) -> str:
+    text = printable(text)
+    return text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]}..."
+
+
+def _name(path: str) -> str:
+    return printable(path) if path.strip() else json.dumps(path)
+
+
+def printable(text: str) -> str:
+    """A text in one line that every terminal can show: what cannot be printed is escaped as in JSON."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def _values(there: Sequence[Occurrence]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_written(each.value) for each in there))
 
 
 def _written(value: Value) -> str:

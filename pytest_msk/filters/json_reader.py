@@ -114,7 +114,8 @@ def _string(text: str, at: int, what: str) -> tuple[str, int]:
     try:
         return cast(str, json.loads(escaped[0])), escaped.end()
     except json.JSONDecodeError as error:
-        raise InvalidJson(f"Not JSON: {error.msg} at character {at + error.pos}.") from error
+        reason = error.msg.removesuffix(" at")
+        raise InvalidJson(f"Not JSON: {reason} at character {at + error.pos}.") from error
 
 
 def _scalar(text: str, at: int) -> tuple[JsonNumber | bool | None, int]:

@@ -1,4 +1,4 @@
-"""Matcher: a rule compiled for plain events, those that Python's own JSON values lose nothing of.
+"""Compiled rules, for plain events: those of which Python's own JSON values lose nothing.
 
 A rule becomes one Python function without loops and with few calls, because it is asked once a record. What the
 function cannot decide it leaves to `search`: fields with dots in their names, and arrays in which a field's absence
@@ -7,7 +7,7 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -62,11 +62,9 @@ class _Node:
             node = node.children.setdefault(name, _Node())
         node.alternatives = alternatives
 
-    def dotted_names(self) -> Iterator[str]:
-        """The names with dots under which a field may stand in an object, in place of objects in it."""
-        for name, child in self.children.items():
-            for below in (*child.children, *child.dotted_names()):
-                yield f"{name}.{below}"
+    def deep(self) -> bool:
+        """Whether a field below may stand here under a name with dots, in place of objects in each other."""
+        return any(child.children for child in self.children.values())
 
     def absent(self) -> bool:
         """Whether it will do that nothing is here."""
@@ -134,10 +132,11 @@ def _object_check(node: _Node) -> Check:
         return code.expression.format(value=variable, operand=operand, top=top)
 
     def write(node: _Node, variable: str, indent: str) -> None:
-        dotted = frozenset(node.dotted_names())
-        if dotted:
-            names[f"dotted_{variable}"] = dotted
-            lines.append(f"{indent}if not dotted_{variable}.isdisjoint({variable}): raise Undecided")
+        if node.deep():
+            # The one name that is looked for may be the only one that is there, as in a mapping's events.
+            (only, *others) = node.children
+            first = "" if others else f"({only!r} not in {variable} or len({variable}) > 1) and "
+            lines.append(f'{indent}if {first}"." in "".join({variable}): raise Undecided')
         for name, child in node.children.items():
             inner = f"value_{next(numbers)}"
             lines.append(f"{indent}{inner} = {variable}.get({name!r}, MISSING)")

@@ -72,13 +72,13 @@ def occurrences(paths: Paths, event: Document) -> dict[str, list[Occurrence]]:
     found: dict[str, list[Occurrence]] = defaultdict(list)
     arrays = 0
     # What is still to be looked at, in the event's order.
-    stack: list[tuple[Paths, object, Membership]] = [(paths, event, ())]
+    stack: list[tuple[Paths, object, _Place]] = [(paths, event, _Place(None, 0, 0))]
     while stack:
-        node, value, membership = stack.pop()
+        node, value, place = stack.pop()
         if isinstance(value, dict | tuple):
             members = value.items() if isinstance(value, dict) else value
             inner = [
-                (below, member, membership)
+                (below, member, place)
                 for name, member in members
                 if (name or paths.empty_name) and (below := node.find(name)) is not None
             ]
@@ -86,12 +86,33 @@ def occurrences(paths: Paths, event: Document) -> dict[str, list[Occurrence]]:
         elif isinstance(value, list):
             array, arrays = arrays, arrays + 1
             stack.extend(
-                (node, item, (*membership, (array, index)) if isinstance(item, dict | tuple | list) else membership)
+                (node, item, _Place(place, array, index) if isinstance(item, dict | tuple | list) else place)
                 for index, item in reversed(list(enumerate(value)))
             )
         elif node.path is not None:
-            found[node.path].append(Occurrence(_value(value), membership))
+            found[node.path].append(Occurrence(_value(value), place.membership()))
     return found
+
+
+class _Place:
+    """An element of an array, in an element of an array, and so on; the root has no parent."""
+
+    __slots__ = ("_array", "_index", "_membership", "_parent")
+
+    def __init__(self, parent: _Place | None, array: int, index: int) -> None:
+        self._parent, self._array, self._index = parent, array, index
+        self._membership: Membership | None = None
+
+    def membership(self) -> Membership:
+        """The elements, outermost first; made when a value is found, as most containers have none."""
+        if self._membership is None:
+            pairs: list[tuple[int, int]] = []
+            place = self
+            while place._parent is not None:
+                pairs.append((place._array, place._index))
+                place = place._parent
+            self._membership = tuple(reversed(pairs))
+        return self._membership
 
 
 def _value(value: object) -> Value:

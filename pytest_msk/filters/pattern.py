@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from .documents import read_document
+from .documents import json_text, read_document
 from .explanation import Explanation, explain
 from .rules import Rules
 from .syntax import InvalidEventPattern, read_rules
 
-__all__ = ["EventPattern", "Json"]
+__all__ = ["EventPattern", "Json", "pattern_text"]
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
@@ -27,7 +26,7 @@ class EventPattern:
     """
 
     def __init__(self, pattern: Mapping[str, Json] | str) -> None:
-        self._text = pattern if isinstance(pattern, str) else _write(pattern)
+        self._text = pattern_text(pattern)
         #: What the pattern asks for: one set of fields for each way of choosing branches of its `$or`.
         self.rules = Rules(read_rules(self._text))
 
@@ -60,8 +59,17 @@ class EventPattern:
         return explain(self.rules, read_document(event))
 
 
-def _write(pattern: Mapping[str, Json]) -> str:
+def pattern_text(pattern: Mapping[str, Json] | str) -> str:
+    """A pattern as JSON text.
+
+    Raises:
+        InvalidEventPattern: it is neither text nor a mapping that JSON has.
+    """
+    if isinstance(pattern, str):
+        return pattern
+    if not isinstance(pattern, Mapping):
+        raise InvalidEventPattern(f"A pattern is a mapping, or JSON text as str, not {type(pattern).__name__}.")
     try:
-        return json.dumps(pattern, allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidEventPattern(f"The pattern cannot be written as JSON: {error}") from error
+        return json_text(pattern)
+    except ValueError as error:
+        raise InvalidEventPattern(f"No pattern: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
 
 from .documents import Document
 from .matcher import Check, Undecided, compile_rule
@@ -13,8 +12,8 @@ from .syntax import Rule
 
 __all__ = ["Rules"]
 
-#: More rules than these are not compiled, which takes a tenth of a millisecond each: they are searched.
-_MAX_COMPILED = 64
+#: Names on the paths of all rules up to which these are compiled, which takes some ten microseconds a name.
+_MAX_NAMES = 1_000
 
 
 class Rules:
@@ -27,15 +26,15 @@ class Rules:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
         self._paths = Paths.of(path for rule in self.rules for path in rule)
-        checks = [compile_rule(rule) for rule in self.rules] if len(self.rules) <= _MAX_COMPILED else [None]
-        self._compiled = None not in checks
-        self._checks = cast("list[Check]", checks)
+        #: The compiled rules; `None` before they are asked for the first time, none where a search is to decide.
+        self._checks: tuple[Check, ...] | None = None
 
     def hold(self, document: Document) -> bool:
         """Whether one of them holds for an event that was read."""
-        if self._compiled and type(document) is dict:
+        checks = self._compile() if self._checks is None else self._checks
+        if checks and type(document) is dict:
             try:
-                for check in self._checks:
+                for check in checks:
                     if check(document):
                         return True
             except Undecided:
@@ -49,3 +48,11 @@ class Rules:
 
     def _search(self, document: Document) -> bool:
         return RuleSearch(self.occurrences(document)).any_holds(self.rules)
+
+    def _compile(self) -> tuple[Check, ...]:
+        names = sum(path.count(".") + 1 for rule in self.rules for path in rule)
+        checks = [compile_rule(rule) for rule in self.rules] if names <= _MAX_NAMES else []
+        self._checks = tuple(check for check in checks if check is not None)
+        if len(self._checks) < len(self.rules):
+            self._checks = ()
+        return self._checks

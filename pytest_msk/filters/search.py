@@ -1,6 +1,6 @@
 """Search: whether rules hold for the values that an event has at their paths (event_patterns.md, facts 5 to 8). Pure.
 
-It is exact for every event; a compiled check (`matcher`) is faster where the event is plain. All fields of a match must
+It is exact for every event; a compiled rule (`matcher`) is faster where the event is plain. All fields of a match must
 stand in the same elements of the arrays that they share, so elements are chosen field by field, and chosen again.
 """
 
@@ -26,41 +26,53 @@ class RuleSearch:
     def __init__(self, found: Mapping[str, list[Occurrence]]) -> None:
         self._found = found
         # Rules that come from one pattern share what they ask of fields.
-        self._fields: dict[tuple[str, int], _Field] = {}
+        self._possible: dict[tuple[str, int], bool] = {}
 
     def any_holds(self, rules: Iterable[Rule]) -> bool:
         """Whether one of the rules holds."""
-        return any(not self.impossible(rule) and not self.disagreeing(rule) for rule in rules)
+        return any(next(self._impossible(rule), None) is None and not self.disagreeing(rule) for rule in rules)
 
     def impossible(self, rule: Rule) -> list[str]:
         """The paths at which the event has nothing that the rule wants."""
-        return [path for path, alternatives in rule.items() if not self._field(path, alternatives).possible]
+        return list(self._impossible(rule))
 
     def disagreeing(self, rule: Rule) -> list[tuple[str, ...]]:
-        """The paths of which the event has what the rule wants, but not all in the same elements of arrays."""
-        fields = [self._field(path, alternatives) for path, alternatives in rule.items()]
-        in_arrays = [each for each in fields if each.arrays]
-        return [tuple(each.path for each in group) for group in _independent(in_arrays) if not _agree(group)]
+        """The paths at which the event has what the rule wants, but not all of it in the same elements of arrays."""
+        fields = [_Field(path, rule[path], there) for path in rule if (there := self._in_arrays(path))]
+        return [tuple(each.path for each in group) for group in _independent(fields) if not _agree(group)]
 
-    def _field(self, path: str, alternatives: Alternatives) -> _Field:
-        known = self._fields.get((path, id(alternatives)))
-        if known is None:
-            known = self._fields[path, id(alternatives)] = _Field(path, alternatives, self._found.get(path, []))
-        return known
+    def _impossible(self, rule: Rule) -> Iterator[str]:
+        for path, alternatives in rule.items():
+            possible = self._possible.get((path, id(alternatives)))
+            if possible is None:
+                possible = self._possible[path, id(alternatives)] = self._is_possible(path, alternatives)
+            if not possible:
+                yield path
+
+    def _is_possible(self, path: str, alternatives: Alternatives) -> bool:
+        """Whether there is a value that matches, or may be none in the way of its absence."""
+        there = self._found.get(path)
+        if not there:
+            return alternatives.absence
+        if any(alternatives.hold(each.value) for each in there):
+            return True
+        return alternatives.absence and bool(self._in_arrays(path))
+
+    def _in_arrays(self, path: str) -> list[Occurrence]:
+        """The values at a path, if some of them stand in elements of arrays."""
+        there = self._found.get(path, [])
+        return there if any(each.membership for each in there) else []
 
 
 class _Field:
-    """What is asked of one field, and its values: those that match, and all of them."""
+    """What is asked of one field whose values stand in arrays: those that match, and all of them."""
 
     def __init__(self, path: str, alternatives: Alternatives, there: list[Occurrence]) -> None:
         self.path = path
         self.absence = alternatives.absence
         self.arrays = {array for each in there for array, _ in each.membership}
-        matching = [each.membership for each in there if alternatives.hold(each.value)]
-        #: Whether there is a value that matches, or none in the way of its absence.
-        self.possible = bool(matching) or (self.absence and (bool(self.arrays) or not there))
-        self._matching = _Places(matching if self.arrays else ())
-        self._there = _Places([each.membership for each in there] if self.arrays and self.absence else ())
+        self._matching = _Places(each.membership for each in there if alternatives.hold(each.value))
+        self._there = _Places(each.membership for each in there if self.absence)
 
     def order(self) -> bytes:
         """Where its turn is: the engine takes the paths in the order of Java's texts, by UTF-16 units."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TypeAlias
 
 from ..errors import MskError
@@ -18,8 +17,9 @@ from .json_reader import InvalidJson, JsonValue, read_json
 
 __all__ = ["MAX_RULES", "InvalidEventPattern", "Rule", "read_rules"]
 
-#: The most combinations of `$or` branches that one pattern may have; as many take the reference engine seconds.
-MAX_RULES = 16_384
+#: The most combinations of `$or` branches that one pattern may have, and the most fields of all of them together; as
+#: many take the reference engine seconds.
+MAX_RULES, _MAX_ALL_FIELDS = 16_384, 262_144
 #: The most fields of one combination: the engine's own limit.
 _MAX_FIELDS = 256
 
@@ -84,11 +84,16 @@ def read_rules(text: str) -> list[Rule]:
         steps = _read_steps(pattern, plain=False)
     except _NoOr:
         steps = _read_steps(pattern, plain=True)
-    rules = list(islice(_expand(steps), MAX_RULES + 1))
-    if len(rules) > MAX_RULES:
-        raise InvalidEventPattern(f"The branches of {_OR} combine in more than {MAX_RULES:,} ways")
-    if max(map(len, rules)) > _MAX_FIELDS:
-        raise InvalidEventPattern(f"Size of rule exceeds max value of {_MAX_FIELDS}")
+    rules: list[Rule] = []
+    fields = 0
+    for rule in _expand(steps):
+        rules.append(rule)
+        fields += len(rule)
+        if len(rules) > MAX_RULES or fields > _MAX_ALL_FIELDS:
+            raise InvalidEventPattern(
+                f"The branches of {_OR} combine in more than {MAX_RULES:,} ways, or have more than {_MAX_ALL_FIELDS:,} "
+                "fields in all of these"
+            )
     return rules
 
 
@@ -168,7 +173,11 @@ def _at(names: tuple[str, ...]) -> str:
 
 
 def _expand(steps: _Steps) -> Iterator[Rule]:
-    """Every way of choosing branches; a later field with the same path takes the place of an earlier one."""
+    """Every way of choosing branches; a later field with the same path takes the place of an earlier one.
+
+    Raises:
+        InvalidEventPattern: a rule has more fields than the engine allows.
+    """
     # What is left to be said of each rule: steps, the index of the next one, and what comes after them.
     stack: list[tuple[Rule, _Rest]] = [({}, (steps, 0, None))]
     while stack:
@@ -184,6 +193,8 @@ def _expand(steps: _Steps) -> Iterator[Rule]:
                 stack.extend((dict(rule), (branch, 0, rest)) for branch in reversed(step.branches))
                 break
             rule[step.path] = step.alternatives
+            if len(rule) > _MAX_FIELDS:
+                raise InvalidEventPattern(f"Size of rule exceeds max value of {_MAX_FIELDS}")
         else:
             yield rule
 

@@ -41,6 +41,10 @@ from .starting import StartingPositions
 __all__ = ["Pipeline"]
 
 
+#: Records of one poll at most, those that are filtered included: what was put aside is committed after it.
+_POLL = 10_000
+
+
 class Pipeline:
     """Reads a topic and delivers it to a function, one batch at a time.
 
@@ -156,10 +160,12 @@ class Pipeline:
             self._poller.look()
         if not self._batcher.count:
             self._window.roll(self._clock.now_ms())
-        while room := self._batcher.room:
-            found = self._poller.take(room) if wait is None else self._poller.take_available(room, wait)
-            if not found or not self._sort(found) or wait is not None:
+        read = 0
+        while (room := self._batcher.room) and read < _POLL:
+            found = self._poller.take(room) if wait is None else self._poller.take_available(room, 0 if read else wait)
+            if not found or not self._sort(found):
                 break
+            read += sum(len(records) for _, records in found)
         now = self._clock.now_ms()
         events: list[Event] = []
         if self._polled:

@@ -155,6 +155,9 @@ def test_structure(pattern, event, expected):
         ('{"cidr":"::/0"}', '"00001::"', True),
         ('{"cidr":"::/0"}', '"12345::"', False),
         ('{"cidr":"10.0.0.0/8"}', '"10.0.0.1.example"', False),
+        ('{"cidr":"10.0.0.0/+08//"}', '"10.0.0.1"', True),
+        ('{"cidr":"10.0.0.0/8"}', '"010.000.000.001"', True),
+        ('{"cidr":"10.0.0.0/8"}', '"0010.000.000.001"', False),
     ],
 )
 def test_values(alternative, value, expected):
@@ -216,6 +219,11 @@ def test_what_is_no_or_is_an_ordinary_field(pattern):
         ({"a": [{"numeric": [">", 1, "=", 2]}]}, "Bad numeric range operator: =", "a[0]"),
         ({"a": [{"cidr": "10.0.0.256/8"}]}, "Invalid IP address: 10.0.0.256", "a[0]"),
         ({"a": [{"cidr": "10.0.0/8"}]}, "Nonstandard IP address: 10.0.0", "a[0]"),
+        ({"a": [{"cidr": "10.0.0.0/-8"}]}, "Malformed CIDR, mask bits must not be negative", "a[0]"),
+        ({"a": [{"cidr": "10.0.0.0/+"}]}, "Malformed CIDR, mask bits must be an integer", "a[0]"),
+        ({"a": [{"cidr": f"10.0.0.0/{'1' * 5_000}"}]}, "Malformed CIDR, mask bits must be an integer", "a[0]"),
+        ({"a": [{"cidr": "10.0.0.0/32"}]}, "IPv4 mask bits must be < 32", "a[0]"),
+        ({"a": [{"cidr": "0010.000.000.001/8"}]}, "Invalid IP address: 0010.000.000.001", "a[0]"),
         ({"a": [{"anything-but": "x", "y": 1}]}, "Too many elements in numeric expression", "a[0]"),
     ],
 )
@@ -269,7 +277,8 @@ def test_a_pattern_that_is_no_json_is_refused(pattern):
 
 @pytest.mark.parametrize(
     "event",
-    ["", "[]", "1", "null", '{"a":', '{"a":01}', '{"a":NaN}', b"\xff", b'{"a":"\xff"}', {"a": float("inf")}, {"a": {1}},
+    [None, 1, bytearray(b"{}"),
+     "", "[]", "1", "null", '{"a":', '{"a":01}', '{"a":NaN}', b"\xff", b'{"a":"\xff"}', {"a": float("inf")}, {"a": {1}},
      '{"a":' + "[" * 1_001 + "]" * 1_001 + "}", '{"a":' + "1" * 1_001 + "}"],
 )  # fmt: skip
 def test_what_is_no_event_is_refused(event):
@@ -333,9 +342,28 @@ def test_or_branches_that_combine_in_too_many_ways_are_refused_at_once():
     assert time.perf_counter() - start < 10
 
 
+def test_or_branches_with_very_many_fields_are_refused_at_once():
+    branches = {f"k{n}": {"$or": [{"a": [1]}, {"b": [1]}]} for n in range(14)}
+    assert verdict({**{f"f{n}": [1] for n in range(4_000)}, **branches}, {}) == (
+        "invalid",
+        "Size of rule exceeds max value of 256",
+    )
+    message = "The branches of $or combine in more than 16,384 ways, or have more than 262,144 fields in all of these"
+    assert verdict({**{f"f{n}": [1] for n in range(200)}, **branches}, {}) == ("invalid", message)
+
+
+def test_deep_fields_in_many_branches_cost_nothing_before_they_are_asked_for():
+    fields = ",".join(f'"x{n}":' + '{"a":' * 60 + "[1]" + "}" * 60 for n in range(10))
+    branches = ",".join(f'"k{n}":{{"$or":[{{"a":[1]}},{{"b":[1]}}]}}' for n in range(6))
+    start = time.perf_counter()
+    assert not matches(f"{{{fields},{branches}}}", {})
+    assert time.perf_counter() - start < 5
+
+
 @pytest.mark.parametrize(
     "alternative",
     [
+        {"cidr": "::/1"},
         {"wildcard": "*".join("a" * 200) + "*b"},
         {"wildcard": "*a" * 100 + "*"},
         {"suffix": {"equals-ignore-case": "a" * 200 + "b"}},
@@ -345,7 +373,8 @@ def test_or_branches_that_combine_in_too_many_ways_are_refused_at_once():
 )
 def test_a_hostile_text_takes_linear_time(alternative):
     pattern = EventPattern({"f": [alternative]})
-    short, long = (json.dumps({"f": "a" * length}).encode() for length in (20_000, 200_000))
+    text = ":" if "cidr" in alternative else "a"
+    short, long = (json.dumps({"f": text * length + "a"}).encode() for length in (20_000, 200_000))
     assert seconds(pattern, long) < 0.5
     assert seconds(pattern, long) < 60 * max(seconds(pattern, short), 1e-5)
 

@@ -24,11 +24,30 @@ def explain(pattern: object, event: object) -> list[str]:
         (
             {"a": {"b": [1], "c": [2]}},
             {"a": [{"b": 1}, {"c": 2}]},
-            ["a.b and a.c: each is there as wanted, but not all in the same element of an array"],
+            ["no element of an array has all that is wanted: a.b: 1, wanted is 1; a.c: 2, wanted is 2"],
         ),
-        ({"a": [9]}, {"a": [1, 2, 3, 4, 5, 6, 6]}, ["a: 1, 2, 3, 4 and 2 more, but wanted is 9"]),
-        ({"a": ["x"]}, {"a": "y" * 200}, [f'a: "{"y" * 79}..., but wanted is "x"']),
+        (
+            {"a": {"b": [1], "c": [{"exists": False}]}},
+            {"a": [{"b": 1, "c": 2}]},
+            ['no element of an array has all that is wanted: a.b: 1, wanted is 1; a.c: 2, wanted is {"exists":false}'],
+        ),
+        (
+            {"a": {"b": [1], "c": [{"exists": False}]}},
+            {"a": [{"b": 1}, {"c": 2}]},
+            ["a.b: 1 matches 1", "a.c: no value in the element of the array, as wanted"],
+        ),
+        ({"a": [9]}, {"a": [1, 2, 3, 4, 5, 6, 7, 7, 8]}, ["a: 1, 2, 3, 4, 5, 6 and 2 more, but wanted is 9"]),
+        ({"a": ["x"]}, {"a": "y" * 200}, [f'a: "{"y" * 119}..., but wanted is "x"']),
         ({"a": ["x", {"suffix": "y"}]}, {"a": ["zy", "no"]}, ['a: "zy" matches {"suffix":"y"}']),
+        ({"a": ["x", {"prefix": "y"}]}, {"a": ["x", "yy"]}, ['a: "x" matches "x", "yy" matches {"prefix":"y"}']),
+        (
+            {"a": [str(n) for n in range(9)]},
+            {"a": "x"},
+            ['a: "x", but wanted is one of "0", "1", "2", "3", "4", "5" and 3 more'],
+        ),
+        ({"a\nb\x1b": ["x"]}, {"a\nb\x1b": "\u2028\x7f"}, ['a\\nb\\u001b: "\\u2028\\u007f", but wanted is "x"']),
+        ({"": [1]}, {}, ['"": no value, but wanted is 1']),
+        ({"a": ["x"]}, '{"a":"\\ud800"}', ['a: "\\ud800", but wanted is "x"']),
         ({"a": [{"exists": False}], "b": [1]}, {"b": 1.0}, ["a: no value, as wanted", "b: 1 matches 1"]),
     ],
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import MappingProxyType
 
 import pytest
 
-from pytest_msk import InvalidFilter, NotSupported, assert_filtered, assert_matches
+from pytest_msk import InvalidEventPattern, InvalidFilter, NotSupported, assert_filtered, assert_matches
 
 PATTERN = {"value": {"status": ["ACTIVE"], "amount": [{"numeric": [">", 100]}]}}
 
@@ -36,17 +37,43 @@ def test_what_matches(pattern, value):
 )
 def test_what_is_filtered(value):
     assert_filtered(PATTERN, value)
-    with pytest.raises(AssertionError, match=r"^The record is filtered out:\nfilter 1 does not match: ") as raised:
+    with pytest.raises(AssertionError, match=r"^The record is filtered out:\nfilter 1, ") as raised:
         assert_matches(PATTERN, value)
     assert 'but wanted is {"numeric":[">",100]}' in str(raised.value)
 
 
 @pytest.mark.parametrize("value", ["text", b"\xff", [1], 5])
 def test_what_passes_for_its_format_alone_neither_matches_nor_is_filtered(value):
-    with pytest.raises(AssertionError, match=r"^The record passes without being filtered, because its value has not"):
+    with pytest.raises(
+        AssertionError, match=r"^The record passes, but does not match: the filter is for values of ano"
+    ):
         assert_matches(PATTERN, value)
-    with pytest.raises(AssertionError, match=r"^The record passes, because its value has not the format of the patt"):
+    with pytest.raises(
+        AssertionError, match=r"^The record passes: the filter is for values of another format, and is "
+    ):
         assert_filtered(PATTERN, value)
+
+
+def test_strictly_what_is_of_another_format_is_filtered():
+    assert_filtered(PATTERN, "text", strict=True)
+
+
+def test_metadata_are_a_records_other_properties():
+    pattern = {**PATTERN, "topic": ["orders"]}
+    assert_matches(pattern, {"status": "ACTIVE", "amount": 101}, metadata={"topic": "orders"})
+    assert_filtered(pattern, "text", metadata={"topic": "others"})
+
+
+def test_any_mapping_is_a_pattern():
+    assert_matches(MappingProxyType({"value": MappingProxyType({"a": [1]})}), {"a": 1})
+
+
+def test_what_is_no_pattern_is_refused_with_a_sentence():
+    for pattern, text in ((b"{}", "not bytes"), ({"value": [{1}]}, "set is nothing that JSON has"), (None, "NoneType")):
+        with pytest.raises(InvalidEventPattern, match=text):
+            assert_matches(pattern, {})
+    with pytest.raises(InvalidFilter, match="at most 4,096 characters"):
+        assert_matches({"value": ["x" * 5_000]}, "x")
 
 
 def test_what_lambda_refuses_is_refused():

@@ -177,12 +177,35 @@ def test_a_key_that_is_no_text_has_no_value():
 def test_an_explanation_has_a_line_for_each_filter_and_finding():
     found = criteria(STRUCTURED, PLAIN, {"value": {"status": ["GONE"]}})
     assert found.explain(b'{"status":"GONE"}').splitlines() == [
-        'filter 1 does not match: {"value": {"status": ["ACTIVE"]}}',
+        'filter 1, {"value": {"status": ["ACTIVE"]}}, does not match:',
         '  value.status: "GONE", but wanted is "ACTIVE"',
-        'filter 2: not held against the value, which is a JSON object: {"value": ["error", "42", "[\\"a\\"]"]}',
-        'filter 3 matches: {"value": {"status": ["GONE"]}}',
+        'filter 2, {"value": ["error", "42", "[\\"a\\"]"]}, lets the record pass, because it is for values of another '
+        "format than this one, a JSON object",
+        'filter 3, {"value": {"status": ["GONE"]}}, matches:',
         '  value.status: "GONE" matches "GONE"',
     ]
+
+
+def test_an_explanation_says_what_is_for_another_format_and_what_of_the_rest_is_in_the_way():
+    both = criteria({"$or": [{"value": ["x"]}, {"value": {"a": [1]}}]})
+    heading, line = both.explain(b'{"a":2}').splitlines()
+    assert heading.endswith(
+        ", does not match, and lets the record pass, because in part it is for values of another format than this one, "
+        "a JSON object:"
+    )
+    assert line == "  value.a: 2, but wanted is 1"
+    on_topic = criteria({"topic": ["orders"], **STRUCTURED}, metadata=True)
+    heading, line = on_topic.explain(b"text", {"topic": "others"}).splitlines()
+    assert "does not match, because it is for values of another format" in heading
+    assert line == '  topic: "others", but wanted is "orders"'
+    strict = criteria(STRUCTURED, strict=True).explain(b"\xff")
+    assert strict.endswith("does not match, because it is for values of another format than this one, not UTF-8")
+
+
+def test_a_pattern_has_4096_characters_at_most():
+    assert criteria({"value": ["x" * 4_081]})
+    with pytest.raises(InvalidFilter, match=r"at most 4,096 characters \(spec 6\.1\), this one has 4,097\."):
+        criteria({"value": ["x" * 4_082]})
 
 
 def test_an_explanation_of_an_or_is_that_of_the_nearest_way():

@@ -25,6 +25,7 @@ from pytest_msk.journal import (
     Revoked,
     State,
     StateChanged,
+    Unfiltered,
     offset_runs,
 )
 
