@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from .errors import BrokerError, BrokerUnavailable, MskError, NotSupported, TopicExists
     from .events import KafkaEvent, NotAKafkaEvent, read_event
     from .filters import EventPattern, InvalidEventPattern
-    from .functions import LambdaContext, LambdaFunction
+    from .functions import (
+        FunctionError,
+        FunctionStuck,
+        Invocation,
+        LambdaClient,
+        LambdaContext,
+        LambdaFunction,
+        ServiceError,
+    )
     from .journal import (
         Assigned,
         Attempt,
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
         Event,
         Filtered,
         Journal,
+        NotInvoked,
         Polled,
         PositionReset,
         Revoked,
@@ -52,9 +61,13 @@ __all__ = [
     "EventSourceMapping",
     "EventSourceMappingError",
     "Filtered",
+    "FunctionError",
+    "FunctionStuck",
     "InvalidEventPattern",
+    "Invocation",
     "Journal",
     "KafkaEvent",
+    "LambdaClient",
     "LambdaContext",
     "LambdaFunction",
     "MappingParameters",
@@ -63,11 +76,13 @@ __all__ = [
     "MskTopic",
     "NotAKafkaEvent",
     "NotAnEventRecord",
+    "NotInvoked",
     "NotSupported",
     "Polled",
     "PositionReset",
     "Record",
     "Revoked",
+    "ServiceError",
     "StateChanged",
     "Topic",
     "TopicExists",
@@ -87,7 +102,15 @@ _HOMES = {
     "errors": ("BrokerError", "BrokerUnavailable", "MskError", "NotSupported", "TopicExists"),
     "events": ("KafkaEvent", "NotAKafkaEvent", "read_event"),
     "filters": ("EventPattern", "InvalidEventPattern"),
-    "functions": ("LambdaContext", "LambdaFunction"),
+    "functions": (
+        "FunctionError",
+        "FunctionStuck",
+        "Invocation",
+        "LambdaClient",
+        "LambdaContext",
+        "LambdaFunction",
+        "ServiceError",
+    ),
     "journal": (
         "Assigned",
         "Attempt",
@@ -97,6 +120,7 @@ _HOMES = {
         "Event",
         "Filtered",
         "Journal",
+        "NotInvoked",
         "Polled",
         "PositionReset",
         "Revoked",
