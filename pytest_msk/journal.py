@@ -188,7 +188,13 @@ _E = TypeVar("_E", bound=Event)
 
 def offset_rows(value: Offsets) -> list[list[int]]:
     """Offsets as JSON keeps them: per partition its number and its ranges' edges."""
-    return [[partition, *(edge for run in runs for edge in (run.start, run.stop))] for partition, runs in value.items()]
+    rows = []
+    for partition, runs in value.items():
+        row = [partition]
+        for run in runs:
+            row += (run.start, run.stop)
+        rows.append(row)
+    return rows
 
 
 def rows_to_offsets(rows: list[list[int]]) -> Offsets:
@@ -198,7 +204,7 @@ def rows_to_offsets(rows: list[list[int]]) -> Offsets:
 
 def text_for_json(value: str) -> str:
     """Text that UTF-8 can hold: a handler's error may quote bytes that were never text."""
-    return value.encode(errors="backslashreplace").decode()
+    return value if value.isascii() else value.encode(errors="backslashreplace").decode()
 
 
 def _write_optional(value: str | None) -> str | None:

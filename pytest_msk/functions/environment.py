@@ -32,15 +32,21 @@ class Environment:
 
     Args:
         handler: the handler, or its name.
+        version: the function's version, which its log streams' names have.
         variables: environment variables that are set meanwhile.
         on_cold_start: called when the environment starts.
     """
 
     def __init__(
-        self, handler: Handler | str, variables: Mapping[str, str], on_cold_start: Callable[[], object] | None
+        self,
+        handler: Handler | str,
+        version: str,
+        variables: Mapping[str, str],
+        on_cold_start: Callable[[], object] | None,
     ) -> None:
         self._name = handler if isinstance(handler, str) else None
         self._handler = None if isinstance(handler, str) else handler
+        self._version = version
         self._module: ModuleType | None = None
         self._anew = False
         self._variables = variables
@@ -50,8 +56,8 @@ class Environment:
         self._starting = threading.RLock()
         #: Whether the next call is the first one.
         self.cold = True
-        #: The end of its log stream's name, and the date that it begins with.
-        self.id = self.day = ""
+        #: Where its log would stand: a date, the version in brackets and an id.
+        self.log_stream_name = ""
 
     @property
     def handler(self) -> Handler | None:
@@ -95,8 +101,8 @@ class Environment:
                 self._import(self._name)
             if self._on_cold_start is not None:
                 self._on_cold_start()
-            self.day = time.strftime("%Y/%m/%d", time.gmtime(now_ms // 1000))
-            self.id = uuid.uuid4().hex
+            day = time.strftime("%Y/%m/%d", time.gmtime(now_ms // 1000))
+            self.log_stream_name = f"{day}/[{self._version}]{uuid.uuid4().hex}"
             self._anew = self.cold = False
 
     def _import(self, name: str) -> None:

@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple, TypeAlias, overload
 
 import orjson
@@ -24,6 +23,7 @@ from ..events import read_event
 from ..journal import Offsets, offset_rows, rows_to_offsets, text_for_json
 from ..records import Record
 from .error import FunctionError
+from .runtime import unmarshal
 
 __all__ = ["Delivered", "Invocation", "Invocations", "Reader"]
 
@@ -69,7 +69,8 @@ class Invocation:
     result: object = None
     error: FunctionError | None = None
     log: str = field(default="", repr=False)
-    _recall: Callable[[], tuple[Record, ...]] = field(default=tuple, repr=False, compare=False)
+    _event: bytes | None = field(default=None, repr=False, compare=False)
+    _delivered: Delivered | None = field(default=None, repr=False, compare=False)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -79,7 +80,14 @@ class Invocation:
             MskError: they are not kept any more, neither here nor in the topic's log.
             NotAKafkaEvent: the function was called with something else.
         """
-        return self._recall()
+        if self._event is not None:
+            return read_event(orjson.loads(self._event))
+        if self._delivered is not None:
+            return tuple(self._delivered.read(self._delivered.offsets))
+        raise MskError(
+            "The event of this call is not kept any more: a function keeps the latest ones, up to a megabyte, and "
+            "reads those that come from a topic from its log."
+        )
 
     @property
     def payload(self) -> bytes:
@@ -88,16 +96,11 @@ class Invocation:
         return json.dumps(answer, ensure_ascii=False).encode(errors="backslashreplace")
 
 
-#: One of the latest calls: its number, the call, its event, where that came from, and the result's JSON text.
-_Call: TypeAlias = "tuple[int, Invocation, bytes, Delivered | None, str | None]"
-
-
 class Invocations(Sequence[Invocation]):
     """A function's calls in the order in which they ended; reads as a sequence of `Invocation`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._added = 0
         self.clear()
 
     def __repr__(self) -> str:
@@ -130,64 +133,39 @@ class Invocations(Sequence[Invocation]):
             self._lines = bytearray()
             self._written = 0
             self._readers: dict[Reader | None, int] = {}
-            self._latest: deque[_Call] = deque()
+            #: The latest calls, and the JSON texts of their results.
+            self._latest: deque[tuple[Invocation, str | None]] = deque()
             self._size = 0
 
-    def add(
-        self,
-        payload: bytes,
-        delivered: Delivered | None,
-        *,
-        request_id: str,
-        started_ms: int,
-        duration: float,
-        cold_start: bool,
-        result: str | None,
-        error: FunctionError | None,
-        log: str,
-    ) -> Invocation:
-        """Write a call down; see `Invocation`.
+    def add(self, call: Invocation, result: str | None) -> None:
+        """Append a call.
 
         Args:
-            payload: the event that the function was called with.
-            delivered: where the event's records stand, if they come from a topic.
-            result: its JSON text; `None` for `null`.
+            call: what it was.
+            result: the JSON text of its result; `None` for `null`.
         """
         with self._lock:
-            number = self._added
-            self._added += 1
-            invocation = Invocation(
-                request_id=request_id,
-                started_ms=started_ms,
-                duration=duration,
-                cold_start=cold_start,
-                result=None if result is None else json.loads(result),
-                error=error,
-                log=log,
-                _recall=partial(self._records, number, delivered),
-            )
-            self._latest.append((number, invocation, payload, delivered, result))
-            self._size += len(payload) + _CALL
+            self._latest.append((call, result))
+            self._size += _size(call)
             if self._size > _KEPT:
                 self._write()
-        return invocation
 
     def _write(self) -> None:
         """Write the older half of the latest calls down, all but the last one at most."""
         while self._size > _KEPT // 2 and len(self._latest) > 1:
-            _, call, payload, delivered, result = self._latest.popleft()
-            self._size -= len(payload) + _CALL
-            offsets, reader = delivered or ({}, None)
+            call, result = self._latest.popleft()
+            self._size -= _size(call)
+            offsets, reader = call._delivered or ({}, None)
             error = call.error and (call.error.type, *map(text_for_json, (call.error.message, *call.error.stack_trace)))
             read_by = self._readers.setdefault(reader, len(self._readers))
             row = (call.request_id, call.started_ms, call.duration, call.cold_start, result, error)
-            line = orjson.dumps((*row, text_for_json(call.log), read_by, offset_rows(offsets)))
-            self._lines += line + b"\n"
+            where = (text_for_json(call.log), read_by, offset_rows(offsets))
+            self._lines += orjson.dumps(row + where, option=orjson.OPT_APPEND_NEWLINE)
             self._written += 1
 
     def _all(self) -> list[bytes | Invocation]:
         with self._lock:
-            return [*bytes(self._lines).splitlines(), *(call[1] for call in self._latest)]
+            return [*bytes(self._lines).splitlines(), *(call for call, _ in self._latest)]
 
     def _read(self, line: bytes) -> Invocation:
         request_id, started_ms, duration, cold_start, result, error, log, read_by, rows = orjson.loads(line)
@@ -200,20 +178,13 @@ class Invocations(Sequence[Invocation]):
             started_ms=started_ms,
             duration=duration,
             cold_start=cold_start,
-            result=None if result is None else json.loads(result),
+            result=unmarshal(result),
             error=error,
             log=log,
-            _recall=partial(self._records, None, delivered),
+            _delivered=delivered,
         )
 
-    def _records(self, number: int | None, delivered: Delivered | None) -> tuple[Record, ...]:
-        """The records of a call: from its event if it is one of the latest, else from the topic's log."""
-        payload = next((call[2] for call in tuple(self._latest) if call[0] == number), None)
-        if payload is not None:
-            return read_event(orjson.loads(payload))
-        if delivered is None:
-            raise MskError(
-                "The event of this call is not kept any more: a function keeps the latest ones, up to a megabyte, and "
-                "reads those that come from a topic from its log."
-            )
-        return tuple(delivered.read(delivered.offsets))
+
+def _size(call: Invocation) -> int:
+    """What one of the latest calls takes, bytes."""
+    return len(call._event or b"") + _CALL

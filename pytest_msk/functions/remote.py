@@ -272,7 +272,7 @@ def _read_error(body: bytes) -> FunctionError:
 
 def _read_result(body: bytes) -> str | None:
     """A result as JSON text; what is no JSON is text."""
-    text = body.decode(errors="replace")
+    text = body.decode(errors="replace").strip()
     try:
         return None if not text or json.loads(text) is None else text
     except ValueError:

@@ -17,15 +17,10 @@ from typing import TypeAlias, cast
 
 from .error import Fault
 
-__all__ = ["Handler", "find_handler", "import_handler_module", "marshal", "module_name"]
+__all__ = ["Handler", "find_handler", "import_handler_module", "marshal", "unmarshal"]
 
 #: A handler as Lambda's Python runtime calls it: event, context.
 Handler: TypeAlias = "Callable[..., object]"
-
-
-def module_name(name: str) -> str:
-    """The module's name in a handler's: Lambda takes `folder/module.handler` too."""
-    return name.rpartition(".")[0].replace("/", ".")
 
 
 def import_handler_module(name: str) -> ModuleType:
@@ -37,7 +32,7 @@ def import_handler_module(name: str) -> ModuleType:
     Raises:
         Fault: it cannot be imported.
     """
-    module = module_name(name)
+    module = name.rpartition(".")[0].replace("/", ".")  # Lambda takes `folder/module.handler` too
     if module.partition(".")[0] in sys.builtin_module_names:
         raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module} as a handler module")
     try:
@@ -76,7 +71,7 @@ def marshal(result: object) -> str | None:
     if result is None:
         return None
     try:
-        text = json.dumps(result, default=_decimal, ensure_ascii=False)
+        text = _encode(result)
         text.encode()
     except (TypeError, ValueError, RecursionError) as raised:
         message = f"Unable to marshal response: {raised}"
@@ -90,8 +85,18 @@ def marshal(result: object) -> str | None:
     return text
 
 
+def unmarshal(text: str | None) -> object:
+    """What a result reads as, from its JSON text without white space before it; `None` stands for `null`."""
+    return None if text is None else _decode(text)[0]
+
+
 def _decimal(value: object) -> object:
     """What a reader makes of a Decimal, which Lambda writes digit by digit."""
     if isinstance(value, Decimal):
         return math.nan if value.is_nan() else json.loads(str(value))
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+# The functions of `json` would take twice the time: they look at their arguments, or make an encoder, at every call.
+_encode = json.JSONEncoder(default=_decimal, ensure_ascii=False).encode
+_decode = json.JSONDecoder().raw_decode

@@ -61,18 +61,19 @@ def test_calls_come_back_as_they_were(calls):
     invocations, log, expected = Invocations(), Log(), []
     for request_id, started_ms, took_ms, cold_start, result, error, text, offsets in calls:
         runs = {partition: offset_runs(sorted(found)) for partition, found in offsets.items()}
-        added = invocations.add(
-            b"x" * MEGABYTE,
-            Delivered(runs, log.read),
+        call = Invocation(
             request_id=request_id,
             started_ms=started_ms,
             duration=took_ms / 1000,
             cold_start=cold_start,
-            result=None if result is None else json.dumps(result),
+            result=result,
             error=error,
             log=text,
+            _event=b"x" * MEGABYTE,
+            _delivered=Delivered(runs, log.read),
         )
-        expected.append(added)
+        invocations.add(call, None if result is None else json.dumps(result))
+        expected.append(call)
     assert len(invocations) == len(calls)
     assert list(invocations) == expected == list(invocations[:])
     for number, (invocation, call) in enumerate(zip(invocations, calls, strict=True)):
@@ -137,7 +138,8 @@ def test_what_is_no_kafka_event_has_no_records():
 
 
 def test_an_invocation_made_by_hand_has_no_records():
-    assert Invocation(request_id="id").records == ()
+    with pytest.raises(MskError, match="The event of this call is not kept any more"):
+        _ = Invocation(request_id="id").records
 
 
 def test_the_payload_is_what_lambda_answers():
@@ -165,8 +167,7 @@ def test_clearing_forgets_the_calls_and_mixes_none_up():
     new = function.invoke(event(record(2)))
     assert function.invocations[0] == new
     assert [r.offset for r in function.invocations[0].records] == [2]
-    with pytest.raises(MskError, match="The event of this call is not kept any more"):
-        _ = old.records
+    assert [r.offset for r in old.records] == [1], "who holds a call has its event"
     with pytest.raises(IndexError):
         _ = function.invocations[1]
 
