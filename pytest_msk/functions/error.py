@@ -109,7 +109,7 @@ def raised_error(raised: Exception) -> FunctionError:
 
 def exit_error(raised: SystemExit) -> FunctionError:
     """The error of a handler that ended its process: `sys.exit()` ends with 0, and a text with 1."""
-    status = 0 if raised.code is None else raised.code if isinstance(raised.code, int) else 1
+    status = 0 if raised.code is None else raised.code & 0xFF if isinstance(raised.code, int) else 1
     message = (
         f"Runtime exited with error: exit status {status}" if status else "Runtime exited without providing a reason"
     )

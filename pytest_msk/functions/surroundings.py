@@ -41,11 +41,11 @@ class Surroundings(Log):
 
     def __enter__(self) -> None:
         self._outermost = current_log.get() is None
-        self._token = current_log.set(self)
         if self._outermost:
             _gate.enter(self.wanted)
         elif self.wanted is not None:
             self._on_top = _Changes(self.wanted)
+        self._token = current_log.set(self)  # not before: Ctrl-C may end the wait
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,6 +63,7 @@ class _Gate:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left = threading.Condition(self._lock)
+        self._waiting = 0
         self._users = 0
         self._wanted: Wanted | None = None
         self._changes: _Changes | None = None
@@ -70,8 +71,13 @@ class _Gate:
 
     def enter(self, wanted: Wanted | None) -> None:
         with self._lock:
-            while self._users and wanted != self._wanted:
-                self._left.wait()
+            # Nobody overtakes one who waits: two functions that are called all the time would let no third one in.
+            while self._users and (self._waiting or wanted != self._wanted):
+                self._waiting += 1
+                try:
+                    self._left.wait()
+                finally:
+                    self._waiting -= 1
             if not self._users:
                 self._wanted = wanted
                 if wanted is not None:

@@ -12,8 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_msk import LambdaFunction, NotSupported, VirtualClock
+from pytest_msk.clock import Deadline
+from pytest_msk.functions.log import current_log
+from pytest_msk.functions.surroundings import _gate
 
 PAYLOAD = b"{}"
+
+
+def wait_for(condition):
+    deadline, pause = Deadline(30), threading.Event()
+    while not condition():
+        assert not deadline.passed
+        pause.wait(0.001)
 
 
 @pytest.fixture
@@ -277,3 +287,85 @@ def test_a_function_may_call_another_one_with_other_variables():
         return [os.environ["A"], inner.invoke(PAYLOAD).result, os.environ["A"]]
 
     assert LambdaFunction(call, environment={"A": "outer"}).invoke(PAYLOAD).result == ["outer", "inner", "outer"]
+
+
+def test_the_wait_for_other_variables_does_not_count_against_the_timeout():
+    clock, inside = VirtualClock(0), threading.Event()
+
+    def slow(event, context):
+        inside.set()
+        held.acquire(timeout=30)
+        clock.advance(60)
+
+    held = threading.Semaphore(0)
+    first = LambdaFunction(slow, environment={"A": "1"}, timeout=900)
+    second = LambdaFunction(lambda event, context: context.get_remaining_time_in_millis(), environment={"A": "2"})
+    second.invoke(PAYLOAD, clock)  # it is warm
+    threads = [threading.Thread(target=first.invoke, args=(PAYLOAD, clock))]
+    threads[0].start()
+    assert inside.wait(30)
+    threads.append(threading.Thread(target=second.invoke, args=(PAYLOAD, clock)))
+    threads[1].start()
+    wait_for(lambda: _gate._waiting == 1)
+    held.release()
+    for thread in threads:
+        thread.join(30)
+    waited = second.invocations[1]
+    assert (waited.error, waited.result, waited.duration, waited.started_ms) == (None, 3_000, 0, 60_000)
+
+
+def test_nobody_overtakes_a_call_that_waits_for_its_variables():
+    order, inside, held = [], threading.Event(), threading.Semaphore(0)
+
+    def handler(event, context):
+        if not order:
+            order.append("first")
+            inside.set()
+            held.acquire(timeout=30)
+        else:
+            order.append(context.function_name)
+
+    functions = [LambdaFunction(handler, name=n, environment={"A": n[0]}) for n in ("a1", "b", "a2")]
+    threads = []
+    for waiting, function in enumerate(functions):
+        wait_for(lambda waiting=waiting: _gate._waiting == max(0, waiting - 1))
+        threads.append(threading.Thread(target=function.invoke, args=(PAYLOAD,)))
+        threads[-1].start()
+        assert inside.wait(30)
+    wait_for(lambda: _gate._waiting == 2)
+    assert order == ["first"], "a2 wants what a1 has, and waits behind b"
+    held.release()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(order) == ["a2", "b", "first"]
+
+
+def test_ctrl_c_while_a_call_waits_for_its_variables_leaves_nothing_behind(monkeypatch):
+    function = LambdaFunction(lambda event, context: print("logged"), environment={"A": "1"})
+
+    def interrupted(wanted):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_gate, "enter", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            function.invoke(PAYLOAD)
+    assert current_log.get() is None
+    assert function.invoke(PAYLOAD).log == "logged\n"
+
+
+@pytest.mark.parametrize("environment", [{"": "x"}, {"A=B": "x"}, {"A\0": "x"}, {"A": "x\0"}])
+def test_variables_are_those_that_a_process_can_have(environment):
+    with pytest.raises(ValueError, match=r"^environment\[.*: no process can have such a variable\.$"):
+        LambdaFunction(lambda event, context: None, environment=environment)
+
+
+def test_a_start_that_fails_late_is_told_as_what_it_is():
+    clock = VirtualClock(0)
+
+    def start():
+        clock.advance(10)
+        raise LookupError("no table")
+
+    invocation = LambdaFunction(lambda event, context: None, on_cold_start=start).invoke(PAYLOAD, clock)
+    assert str(invocation.error) == "LookupError: no table"
