@@ -93,16 +93,16 @@ class TimeLimit:
         self.held = False
         worker.tasks.put(task.run)
         try:
-            while not task.done.wait(seconds):
+            while not task.wait(seconds):
                 if not worker.held_by_a_debugger():
                     break
                 self.held = True
-                while worker.held_by_a_debugger() and not task.done.wait(_TICK):
+                while worker.held_by_a_debugger() and not task.wait(_TICK):
                     pass  # and when it lets go, the call has its whole time again
             else:
                 return task.value()
         except BaseException:  # the call's own error, or Ctrl-C on the thread that waits
-            if not task.done.is_set():
+            if not task.ended:
                 self._worker = None
                 worker.interrupt()
             raise
@@ -129,7 +129,9 @@ class _Task(Generic[T]):
     """One call and how it ended."""
 
     def __init__(self, call: Callable[[], T]) -> None:
-        self.done = threading.Event()
+        self.ended = False
+        self._running = threading.Lock()  # an Event takes half as long again, and every call in the background waits
+        self._running.acquire()
         self._call = call
         self._context = copy_context()
         self._results: list[T] = []
@@ -142,7 +144,12 @@ class _Task(Generic[T]):
             raise
         except BaseException as error:  # noqa: BLE001 - it is raised where the call was asked for
             self._error = error
-        self.done.set()
+        self.ended = True
+        self._running.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within this time."""
+        return self.ended or self._running.acquire(timeout=seconds)
 
     def value(self) -> T:
         error, self._error = self._error, None

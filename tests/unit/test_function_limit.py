@@ -12,7 +12,7 @@ import pytest
 
 from pytest_msk import FunctionStuck, LambdaFunction, VirtualClock
 from pytest_msk.functions import TimeLimit
-from pytest_msk.functions.limit import LimitReached, _Worker
+from pytest_msk.functions.limit import LimitReached, _Task, _Worker
 
 PAYLOAD = b"{}"
 NAME = "pytest_msk charge"
@@ -157,7 +157,7 @@ def test_a_function_that_a_debugger_holds_does_not_time_out(limit, debugged):
 def test_ctrl_c_while_a_call_is_waited_for_ends_the_call(limit, monkeypatch):
     began, ended = SimpleQueue(), threading.Event()
 
-    def interrupted(self, timeout=None):
+    def interrupted(self, seconds):
         began.get(timeout=30)
         raise KeyboardInterrupt
 
@@ -170,7 +170,7 @@ def test_ctrl_c_while_a_call_is_waited_for_ends_the_call(limit, monkeypatch):
 
     limit.run(int, 30)
     with monkeypatch.context() as patch:
-        patch.setattr("threading.Event.wait", interrupted)
+        patch.setattr(_Task, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
             limit.run(call, 30)
     assert ended.wait(30)
