@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, TypeVar, overload
 
 import orjson
@@ -23,6 +23,7 @@ __all__ = [
     "Event",
     "Filtered",
     "Journal",
+    "NotInvoked",
     "Offsets",
     "Polled",
     "PositionReset",
@@ -31,7 +32,10 @@ __all__ = [
     "State",
     "StateChanged",
     "Unfiltered",
+    "offset_rows",
     "offset_runs",
+    "rows_to_offsets",
+    "text_for_json",
 ]
 
 #: Per partition the offsets of some of its records, as ascending ranges.
@@ -146,12 +150,27 @@ class Attempt(Event):
         attempt: 1 for the first call with this batch.
         request_id: what the function saw as `context.aws_request_id`.
         error: `type: message` of a function error, `None` for success.
+        log: what the function printed and logged, its last 4,096 bytes.
     """
 
     batch: int
     attempt: int
     request_id: str
     error: str | None
+    log: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotInvoked(Event):
+    """The function was to be called with a batch and was not: throttled, or a service error (spec 4.1).
+
+    Args:
+        batch: the batch's number.
+        error: `code: message` of the service.
+    """
+
+    batch: int
+    error: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,22 +190,34 @@ class CommitFailed(Event):
 
 _KINDS: tuple[type[Event], ...] = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered,
+    Unfiltered, NotInvoked,
 )  # fmt: skip
 _E = TypeVar("_E", bound=Event)
 
 
-def _write_offsets(value: Offsets) -> list[list[int]]:
-    return [[partition, *(edge for run in runs for edge in (run.start, run.stop))] for partition, runs in value.items()]
+def offset_rows(value: Offsets) -> list[list[int]]:
+    """Offsets as JSON keeps them: per partition its number and its ranges' edges."""
+    rows = []
+    for partition, runs in value.items():
+        row = [partition]
+        for run in runs:
+            row += (run.start, run.stop)
+        rows.append(row)
+    return rows
 
 
-def _read_offsets(rows: list[list[int]]) -> Offsets:
+def rows_to_offsets(rows: list[list[int]]) -> Offsets:
+    """Offsets from what `offset_rows` has made of them."""
     return {row[0]: tuple(map(range, row[1::2], row[2::2])) for row in rows}
 
 
-def _write_text(value: str | None) -> str | None:
+def text_for_json(value: str) -> str:
     """Text that UTF-8 can hold: a handler's error may quote bytes that were never text."""
-    return None if value is None else value.encode(errors="backslashreplace").decode()
+    return value if value.isascii() else value.encode(errors="backslashreplace").decode()
+
+
+def _write_optional(value: str | None) -> str | None:
+    return None if value is None else text_for_json(value)
 
 
 def _write_positions(value: Positions) -> list[tuple[int, int]]:
@@ -195,10 +226,11 @@ def _write_positions(value: Positions) -> list[tuple[int, int]]:
 
 #: How a field is kept, by its type; every other type is kept as it is.
 _CODECS: dict[str, tuple[Callable[..., object], Callable[..., object]]] = {
-    "Offsets": (_write_offsets, _read_offsets),
+    "Offsets": (offset_rows, rows_to_offsets),
     "Positions": (_write_positions, dict),
     "tuple[int, ...]": (list, tuple),
-    "str | None": (_write_text, lambda value: value),
+    "str": (text_for_json, lambda value: value),
+    "str | None": (_write_optional, lambda value: value),
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from .brokers import Broker, Watermarks
 from .clock import Clock, Deadline
 from .errors import BrokerError
+from .journal import Offsets
 from .records import Header, Record
 from .serialization import Headers, Key, raw_headers, raw_key, raw_value
 
@@ -189,11 +190,37 @@ class Topic:
         Raises:
             BrokerError: the log could not be read within the timeout.
         """
+        return self._read({partition: range(m.low, m.high) for partition, m in sorted(self.watermarks().items())})
+
+    def at(self, offsets: Offsets) -> list[Record]:
+        """The records at these offsets, in this order of partitions.
+
+        Args:
+            offsets: per partition ascending ranges of offsets.
+
+        Raises:
+            BrokerError: the log could not be read within the timeout, or does not hold them any more.
+        """
+        spans = {
+            partition: range(max(offsets[partition][0].start, m.low), min(offsets[partition][-1].stop, m.high))
+            for partition, m in self.watermarks().items()
+            if partition in offsets
+        }
+        found = {(record.partition, record.offset): record for record in self._read(spans)}
+        wanted = [(partition, offset) for partition, runs in offsets.items() for run in runs for offset in run]
+        if missing := [place for place in wanted if place not in found]:
+            where = "the first one at partition {}, offset {}".format(*missing[0])
+            what = f"{len(missing)} of {len(wanted)} records are not in the log of {self.name!r} any more"
+            raise BrokerError(f"{what}, {where}: they have expired, or the topic was deleted.")
+        return [found[place] for place in wanted]
+
+    def _read(self, spans: Mapping[int, range]) -> list[Record]:
+        """The records of the log at these offsets, by partition as they are given, and offset."""
         from confluent_kafka import TopicPartition
 
-        marks = {p: mark for p, mark in self.watermarks().items() if mark.low < mark.high}
-        found: dict[int, list[Record]] = {partition: [] for partition in sorted(marks)}
-        if not marks:
+        spans = {partition: span for partition, span in spans.items() if span}
+        found: dict[int, list[Record]] = {partition: [] for partition in spans}
+        if not spans:
             return []
         consumer = self._broker.consumer(
             "pytest_msk-log-reader",
@@ -203,8 +230,8 @@ class Topic:
         )
         deadline = Deadline(self._timeout)
         try:
-            consumer.assign([TopicPartition(self.name, partition, mark.low) for partition, mark in marks.items()])
-            unread = dict(marks)
+            consumer.assign([TopicPartition(self.name, partition, span.start) for partition, span in spans.items()])
+            unread = set(spans)
             while unread:
                 if deadline.passed:
                     raise BrokerError(
@@ -213,15 +240,14 @@ class Topic:
                 for message in consumer.consume(1_000, 0) or consumer.consume(1, 0.1):
                     error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
                     if error is None:
-                        if offset < marks[partition].high:
+                        if offset in spans[partition]:
                             key, value = message.key(), message.value()
                             headers = cast("list[Header]", message.headers() or [])
                             found[partition].append(_record(message, key, value, tuple(headers)))
-                        offset += 1
                     elif error.code() != error._PARTITION_EOF:
                         raise BrokerError(f"Reading the log of {self.name!r} failed: {error.str()} ({error.name()}).")
-                    if offset >= marks[partition].high:
-                        unread.pop(partition, None)
+                    if error is not None or offset + 1 >= spans[partition].stop:
+                        unread.discard(partition)
         finally:
             consumer.close()
         return [record for records in found.values() for record in records]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ..clock import Deadline, VirtualClock
 from ..errors import MskError
+from ..functions import TimeLimit
 from .pipeline import Pipeline
 
 __all__ = ["Background"]
@@ -23,10 +24,12 @@ class Background:
     Args:
         pipeline: what is driven; nobody else may use it meanwhile.
         clock: is put on real time.
+        name: the function's name.
     """
 
-    def __init__(self, pipeline: Pipeline, clock: VirtualClock) -> None:
+    def __init__(self, pipeline: Pipeline, clock: VirtualClock, name: str) -> None:
         self._pipeline = pipeline
+        self._limit = pipeline.limit = TimeLimit(name)
         self._clock = clock
         self._ending = threading.Event()
         self._progress = threading.Condition()
@@ -37,8 +40,8 @@ class Background:
 
     @property
     def in_thread(self) -> bool:
-        """Whether this is the thread that polls."""
-        return threading.current_thread() is self._thread
+        """Whether this is the thread that polls, or the one on which it calls the function."""
+        return threading.current_thread() is self._thread or self._limit.in_thread
 
     def _run(self) -> None:
         try:
@@ -52,6 +55,8 @@ class Background:
         except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
             self._error = error
         finally:
+            self._limit.close()
+            self._pipeline.limit = None
             with self._progress:
                 self._progress.notify_all()
 

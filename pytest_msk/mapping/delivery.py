@@ -30,13 +30,14 @@ class DeliveryState(Enum):
     """Nothing is left to do."""
 
 
-_Cause = Literal["invoked", "succeeded", "failed", "interrupted", "due", "committed"]
+_Cause = Literal["invoked", "succeeded", "failed", "interrupted", "refused", "due", "committed"]
 
 _TRANSITIONS: dict[tuple[DeliveryState, _Cause], DeliveryState] = {
     (DeliveryState.READY, "invoked"): DeliveryState.RUNNING,
     (DeliveryState.RUNNING, "succeeded"): DeliveryState.DELIVERED,
     (DeliveryState.RUNNING, "failed"): DeliveryState.WAITING,
     (DeliveryState.RUNNING, "interrupted"): DeliveryState.READY,
+    (DeliveryState.RUNNING, "refused"): DeliveryState.WAITING,
     (DeliveryState.WAITING, "due"): DeliveryState.READY,
     (DeliveryState.DELIVERED, "committed"): DeliveryState.DONE,
 }
@@ -125,6 +126,12 @@ class Delivery:
         """Report that the test was ended inside the function: no attempt was made."""
         self._move("interrupted")
         self.attempts -= 1
+
+    def refused(self, now_ms: int) -> None:
+        """Report that the service did not call the function: no attempt was made (spec 4.1), and it is to wait."""
+        self._move("refused")
+        self.attempts -= 1
+        self._due = now_ms + self._backoff
 
     def committed(self) -> None:
         """Report that the offsets are committed."""

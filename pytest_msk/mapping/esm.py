@@ -13,11 +13,11 @@ from ..brokers import Broker
 from ..clock import VirtualClock
 from ..errors import MskError
 from ..events import CLUSTER_ARN
-from ..functions import Function, FunctionError, LambdaFunction
-from ..journal import Attempt, Event, Journal, State, StateChanged
+from ..functions import MAX_MAPPING_TIMEOUT, Function, FunctionError, LambdaFunction
+from ..journal import Attempt, Event, Journal, NotInvoked, State, StateChanged
 from ..topics import Topic
 from .background import Background
-from .config import EventSourceMappingConfig
+from .config import EventSourceMappingConfig, EventSourceMappingError
 from .parameters import MappingParameters
 from .pipeline import Pipeline
 from .starting import StartingPositions
@@ -39,7 +39,7 @@ class EventSourceMapping:
     clock. `start()` or `with running():` poll on a thread in real time instead.
 
     Args:
-        function: the handler, called with (event, context), or a `LambdaFunction`.
+        function: the handler, called with (event, context), its name `"package.module.handler"`, or a `LambdaFunction`.
         topic: the topic or its name.
         broker: where the topic is.
         clock: the test's clock.
@@ -73,6 +73,7 @@ class EventSourceMapping:
             cluster_arn=CLUSTER_ARN,
             bootstrap_servers=broker.bootstrap_servers,
         )
+        self._refuse_timeout()
         self.uuid = str(uuid.uuid4())
         self.journal = Journal()
         self.timeout = timeout
@@ -116,10 +117,10 @@ class EventSourceMapping:
     @property
     def last_processing_result(self) -> str:
         """What AWS shows as `LastProcessingResult` (spec 2.5)."""
-        attempt = self.journal.last(Attempt)
-        if attempt is None:
+        call = next((event for event in reversed(self.journal) if isinstance(event, Attempt | NotInvoked)), None)
+        if call is None:
             return "No records processed"
-        return "OK" if attempt.error is None else "PROBLEM: Function call failed"
+        return "OK" if call.error is None else "PROBLEM: Function call failed"
 
     @property
     def last_error(self) -> FunctionError | None:
@@ -169,8 +170,9 @@ class EventSourceMapping:
         failures = 0
         while True:
             event = self.step()
-            if isinstance(event, Attempt):
-                attempts.append(event)
+            if isinstance(event, Attempt | NotInvoked):
+                if isinstance(event, Attempt):
+                    attempts.append(event)
                 failures = 0 if event.error is None else failures + 1
                 if failures >= max_attempts:
                     cause = self.last_error.exception if self.last_error else None
@@ -181,7 +183,7 @@ class EventSourceMapping:
                     return tuple(attempts)
                 self.clock.advance_to(due)
 
-    def _blocked(self, attempt: Attempt, failures: int) -> DeliveryBlocked:
+    def _blocked(self, attempt: Attempt | NotInvoked, failures: int) -> DeliveryBlocked:
         assert self._pipeline is not None
         assert self._pipeline.delivery is not None
         batch = self._pipeline.delivery.batch
@@ -207,7 +209,7 @@ class EventSourceMapping:
         pipeline = self._open()
         if pipeline is None:
             raise MskError(f"This mapping is {self.state}: esm.enable() it before you start it.")
-        self._background = Background(pipeline, self.clock)
+        self._background = Background(pipeline, self.clock, self.function.name)
 
     def stop(self) -> None:
         """End the background mode; a call of the function that is under way is waited for.
@@ -324,6 +326,14 @@ class EventSourceMapping:
                 timeout=self.timeout,
             )
         return self._pipeline
+
+    def _refuse_timeout(self) -> None:
+        if self.function.timeout > MAX_MAPPING_TIMEOUT:
+            raise EventSourceMappingError(
+                "InvalidParameterValueException",
+                f"The timeout of function {self.function.name} is {self.function.timeout:g} seconds, but a function of "
+                f"an Apache Kafka event source mapping may have at most {MAX_MAPPING_TIMEOUT} (spec 3.5).",
+            )
 
     def _enter(self, state: State) -> None:
         self._state = state

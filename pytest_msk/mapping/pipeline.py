@@ -13,7 +13,7 @@ from ..brokers import Broker
 from ..clock import Clock
 from ..events import Envelope
 from ..filters.criteria import record_metadata
-from ..functions import FunctionError, LambdaFunction
+from ..functions import Delivered, FunctionError, FunctionStuck, LambdaFunction, ServiceError, TimeLimit
 from ..journal import (
     Assigned,
     Attempt,
@@ -23,6 +23,7 @@ from ..journal import (
     Event,
     Filtered,
     Journal,
+    NotInvoked,
     Offsets,
     Polled,
     PositionReset,
@@ -31,6 +32,7 @@ from ..journal import (
     offset_runs,
 )
 from ..records import RecordEncoder, encoder
+from ..topics import Topic
 from .batching import Batcher, Window
 from .config import EventSourceMappingConfig
 from .delivery import Commit, Delivery, Invoke
@@ -90,7 +92,10 @@ class Pipeline:
         self._filtered: dict[int, list[int]] = {}
         self._unfiltered: dict[int, list[int]] = {}
         self._delivery: Delivery | None = None
+        self._read_back = Topic(config.topic, broker=broker, clock=clock, timeout=timeout).at
         self.last_error: FunctionError | None = None
+        #: Ends the function's calls by real time; without it only the clock's time counts.
+        self.limit: TimeLimit | None = None
 
     # --- what the poller tells
 
@@ -274,11 +279,17 @@ class Pipeline:
 
     def _invoke(self, delivery: Delivery, attempt: int) -> Event:
         delivery.invoked()
+        batch, stuck = delivery.batch, None
+        delivered = Delivered(batch.records, self._read_back)
         try:
-            invocation = self._function.invoke(delivery.batch.payload, self._clock)
-        except BaseException:
-            delivery.interrupted()
-            raise
+            invocation = self._function.invoke(batch.payload, self._clock, delivered=delivered, limit=self.limit)
+        except ServiceError as raised:
+            return self._refused(delivery, raised)
+        except BaseException as raised:
+            if not isinstance(raised, FunctionStuck) or raised.invocation is None:
+                delivery.interrupted()
+                raise
+            invocation, stuck = raised.invocation, raised
         now = self._clock.now_ms()
         self.last_error = invocation.error
         if invocation.error is None:
@@ -286,15 +297,26 @@ class Pipeline:
         else:
             delivery.failed(now)
         self._window.restart(now)
-        return self._write(
+        event = self._write(
             Attempt(
                 time_ms=now,
-                batch=delivery.batch.number,
+                batch=batch.number,
                 attempt=attempt,
                 request_id=invocation.request_id,
                 error=None if invocation.error is None else str(invocation.error),
+                log=invocation.log,
             )
         )
+        if stuck is not None:
+            raise stuck
+        return event
+
+    def _refused(self, delivery: Delivery, error: ServiceError) -> Event:
+        """The function was not called: wait, and try again without counting an attempt (spec 4.1)."""
+        now = self._clock.now_ms()
+        self.last_error = FunctionError(type=error.code, message=error.message, exception=error)
+        delivery.refused(now)
+        return self._write(NotInvoked(time_ms=now, batch=delivery.batch.number, error=str(error)))
 
     def _commit(self) -> Event:
         positions = dict(self._uncommitted)

@@ -268,7 +268,7 @@ def test_system_exit_is_a_function_error(msk_topic, msk_esm):
     topic, codes = msk_topic(), [3]
     topic.produce("x")
     esm = msk_esm(lambda event, context: codes and exit(codes.pop()), topic)
-    assert [a.error for a in esm.drain()] == ["Runtime.ExitError: Runtime exited with code 3.", None]
+    assert [a.error for a in esm.drain()] == ["Runtime.ExitError: Runtime exited with error: exit status 3", None]
 
 
 def test_filtered_records_are_committed_and_never_delivered(msk_topic, msk_esm, msk_broker):

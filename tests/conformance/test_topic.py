@@ -85,3 +85,23 @@ def test_expired_records_are_gone(msk_topic):
     assert {p: (mark.low, mark.high) for p, mark in topic.watermarks().items()} == {0: (4, 5), 1: (2, 5)}
     topic.expire()
     assert topic.records() == []
+
+
+def test_records_are_read_at_their_offsets(msk_topic):
+    topic = msk_topic(partitions=2)
+    for value in range(8):
+        topic.produce(str(value), partition=value % 2)
+    found = topic.at({1: (range(1, 2), range(3, 4)), 0: (range(2),)})
+    assert [record.value for record in found] == [b"3", b"7", b"0", b"2"]
+    assert topic.at({}) == []
+
+
+def test_offsets_that_the_log_does_not_have_are_told(msk_topic):
+    topic = msk_topic()
+    topic.produce_many("ab")
+    with pytest.raises(
+        BrokerError, match=r"^2 of 3 records are not in the log of .* the first one at partition 0, offset 2"
+    ):
+        topic.at({0: (range(1, 4),)})
+    with pytest.raises(BrokerError, match=r"^1 of 1 records are not in the log of .* at partition 0, offset 5"):
+        topic.at({0: (range(5, 6),)})

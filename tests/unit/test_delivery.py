@@ -10,7 +10,7 @@ from pytest_msk.mapping.batching import Batch
 from pytest_msk.mapping.delivery import Commit, Delivery, DeliveryState, Done, Invoke, Wait
 
 CLOSED = 1_000
-CAUSES = ("invoked", "succeeded", "failed", "interrupted", "committed")
+CAUSES = ("invoked", "succeeded", "failed", "interrupted", "refused", "committed")
 READY, RUNNING, WAITING, DELIVERED, DONE = DeliveryState
 #: How a batch gets into each state, and where each report takes it; what is not here is refused.
 WAYS = {
@@ -25,6 +25,7 @@ TABLE = {
     (RUNNING, "succeeded"): DELIVERED,
     (RUNNING, "failed"): WAITING,
     (RUNNING, "interrupted"): READY,
+    (RUNNING, "refused"): WAITING,
     (DELIVERED, "committed"): DONE,
 }
 
@@ -35,8 +36,8 @@ def new(backoff_ms: int = 0) -> Delivery:
 
 
 def report(delivery: Delivery, cause: str, now_ms: int = CLOSED) -> None:
-    if cause == "failed":
-        delivery.failed(now_ms)
+    if cause in ("failed", "refused"):
+        getattr(delivery, cause)(now_ms)
     else:
         getattr(delivery, cause)()
 
@@ -107,9 +108,21 @@ def test_an_interrupted_attempt_does_not_count():
     assert delivery.next(CLOSED) == Invoke(attempt=1)
 
 
+def test_a_refused_call_waits_like_a_failed_attempt_and_does_not_count():
+    delivery = new(backoff_ms=500)
+    delivery.invoked()
+    delivery.refused(4_000)
+    assert delivery.attempts == 0
+    assert delivery.next(4_499) == Wait(until_ms=4_500)
+    assert delivery.next(4_500) == Invoke(attempt=1)
+
+
 @given(
     st.integers(0, 60_000),
-    st.lists(st.tuples(st.sampled_from(["succeeded", "failed", "interrupted"]), st.integers(0, 10_000)), max_size=12),
+    st.lists(
+        st.tuples(st.sampled_from(["succeeded", "failed", "interrupted", "refused"]), st.integers(0, 10_000)),
+        max_size=12,
+    ),
 )
 def test_a_batch_is_tried_until_it_succeeds_and_committed_only_then(backoff, outcomes):
     delivery, now, failures = new(backoff), CLOSED, 0

@@ -20,6 +20,7 @@ from pytest_msk.journal import (
     Committed,
     Event,
     Filtered,
+    NotInvoked,
     Polled,
     PositionReset,
     Revoked,
@@ -51,10 +52,11 @@ FIELDS = {
     "attempt": numbers,
     "request_id": st.uuids().map(str),
     "error": st.none() | texts,
+    "log": texts,
 }
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered,
+    Unfiltered, NotInvoked,
 )  # fmt: skip
 
 
@@ -62,7 +64,7 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     fields = {field.name: FIELDS[field.name] for field in dataclasses.fields(kind)}
     if kind is BatchClosed:
         fields["reason"] = st.sampled_from(typing.get_args(CloseReason))
-    if kind is CommitFailed:
+    if kind in (CommitFailed, NotInvoked):
         fields["error"] = texts
     return st.builds(kind, **fields)
 
