@@ -271,10 +271,10 @@ def _read_error(body: bytes) -> FunctionError:
 
 
 def _read_result(body: bytes) -> str | None:
-    """A result as JSON text; what is no JSON is text."""
-    text = body.decode(errors="replace").strip()
+    """A result as JSON text without white space around it; what is no JSON is text."""
+    text = body.decode(errors="replace")
     try:
-        return None if not text or json.loads(text) is None else text
+        return None if not text or json.loads(text) is None else text.strip()
     except ValueError:
         return json.dumps(text)
 

@@ -1,8 +1,8 @@
 """Surroundings: what a function finds in the process while it runs: environment variables, modules, and its log.
 
 Variables and modules belong to the whole process, so invocations that want different ones wait for each other; those
-that want the same run side by side. A function that is called from inside another one's invocation does not wait: it
-gets its own on top.
+that want the same run side by side, unless one that wants others waits. A function that is called from inside another
+one's invocation does not wait: it gets its own on top.
 """
 
 from __future__ import annotations

@@ -325,7 +325,9 @@ def test_nobody_overtakes_a_call_that_waits_for_its_variables():
         else:
             order.append(context.function_name)
 
-    functions = [LambdaFunction(handler, name=n, environment={"A": n[0]}) for n in ("a1", "b", "a2")]
+    functions = [
+        LambdaFunction(handler, name=n, environment={"A": "1"} if n == "b" else None) for n in ("a1", "b", "a2")
+    ]
     threads = []
     for waiting, function in enumerate(functions):
         wait_for(lambda waiting=waiting: _gate._waiting == max(0, waiting - 1))

@@ -224,6 +224,8 @@ def test_a_stack_trace_keeps_its_innermost_frames():
         (0, "Runtime exited without providing a reason"),
         (None, "Runtime exited without providing a reason"),
         (3, "Runtime exited with error: exit status 3"),
+        (True, "Runtime exited with error: exit status 1"),
+        (-1, "Runtime exited with error: exit status 255"),
         ("a text", "Runtime exited with error: exit status 1"),
     ],
     ids=repr,
