@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..serialization import raw_value
 from .criteria import Decision, FilterCriteria
 from .pattern import Json, pattern_text
+from .syntax import InvalidEventPattern
 
 __all__ = ["assert_filtered", "assert_matches"]
 
@@ -73,6 +74,8 @@ def assert_filtered(
 def _decide(
     pattern: Mapping[str, Json] | str, value: object, metadata: Mapping[str, object] | None, *, strict: bool
 ) -> tuple[Decision, str]:
+    if isinstance(pattern, Mapping) and not {"Filters", "Pattern"}.isdisjoint(pattern):
+        raise InvalidEventPattern('Give the pattern itself, {"value": ...}, not the block that holds it')
     text = pattern_text(pattern)
     criteria = FilterCriteria({"Filters": [{"Pattern": text}]}, strict=strict, metadata=metadata is not None)
     content = raw_value(value)

@@ -35,6 +35,8 @@ Format: TypeAlias = Literal["json", "text", "binary", "tombstone"]
 
 #: The longest pattern (spec 6.1), and how much of one an explanation shows.
 _MAX_PATTERN, _PATTERN_SHOWN = 4_096, 200
+#: What patterns may ask for beside the value, if they may.
+_METADATA = ("topic", "partition", "offset", "timestamp", "timestampType", "key", "headers")
 _FORMATS: tuple[Format, ...] = ("json", "text", "binary", "tombstone")
 _NAMES = {
     "json": "a JSON object",
@@ -57,7 +59,16 @@ class FilterCriteriaBlock(TypedDict, total=False):
 
 
 class InvalidFilter(MskError, ValueError):
-    """A filter that Lambda would refuse."""
+    """A filter that Lambda would refuse.
+
+    Args:
+        message: AWS's text.
+        reason: what is wrong with the pattern, which AWS does not say.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message if reason is None else f"{message} {reason}")
+        self.message = message
 
 
 class FilterCriteria:
@@ -227,13 +238,19 @@ def _compile(text: str, metadata: bool) -> EventPattern:
     try:
         pattern = EventPattern(text)
     except InvalidEventPattern as error:
-        raise InvalidFilter("Invalid filter pattern definition.") from error
+        raise InvalidFilter("Invalid filter pattern definition.", f"{error}: {_cut(text)}") from error
     others = sorted({path for rule in pattern.rules.rules for path in rule if not _is_value(path)})
+    strange = [path for path in others if path.partition(".")[0] not in _METADATA]
+    if strange:
+        raise NotSupported(
+            f"The pattern {_cut(text)} filters on {', '.join(map(repr, strange))}, but a Kafka mapping filters on "
+            f'\'value\' (spec 6.2). A member of the value is {{"value": {{"{strange[0]}": [...]}}}}.'
+        )
     if others and not metadata:
         raise NotSupported(
-            f"The pattern {_cut(text)} filters on {others[0]!r}, but a Kafka mapping filters on 'value' only "
-            "(spec 6.2). To let patterns ask for a record's other properties, which AWS does not document, set "
-            "filter_metadata=True."
+            f"The pattern {_cut(text)} filters on {', '.join(map(repr, others))}, but a Kafka mapping filters on "
+            "'value' only (spec 6.2). To let patterns ask for a record's other properties, which AWS does not "
+            "document, set filter_metadata=True."
         )
     return pattern
 

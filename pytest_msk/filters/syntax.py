@@ -77,13 +77,10 @@ def read_rules(text: str) -> list[Rule]:
     try:
         pattern = None if text.lstrip()[:1] in ("", '"', "[") else read_json(text)[0]
     except InvalidJson as error:
-        raise InvalidEventPattern(str(error)) from error
+        raise InvalidEventPattern(str(error)) from None
     if not isinstance(pattern, tuple):
         raise InvalidEventPattern("Filter is not an object")
-    try:
-        steps = _read_steps(pattern, plain=False)
-    except _NoOr:
-        steps = _read_steps(pattern, plain=True)
+    steps = _read_with_or(pattern)
     rules: list[Rule] = []
     fields = 0
     for rule in _expand(steps):
@@ -95,6 +92,18 @@ def read_rules(text: str) -> list[Rule]:
                 "fields in all of these"
             )
     return rules
+
+
+def _read_with_or(pattern: tuple[tuple[str, JsonValue], ...]) -> _Steps:
+    try:
+        return _read_steps(pattern, plain=False)
+    except _NoOr as error:
+        with_or = error
+    try:
+        return _read_steps(pattern, plain=True)
+    except InvalidEventPattern as error:
+        # Where `$or` is in the way, the reason that people look for is that of the first reading.
+        raise error from None if error.path == with_or.path else with_or
 
 
 def _read_steps(pattern: tuple[tuple[str, JsonValue], ...], *, plain: bool) -> _Steps:
@@ -159,7 +168,7 @@ def _condition(value: JsonValue, at: str, plain: bool) -> Condition:
     try:
         return read_alternative(value, plain=plain)
     except InvalidExpression as error:
-        raise (InvalidEventPattern if plain or error.final else _NoOr)(str(error), at) from error
+        raise (InvalidEventPattern if plain or error.final else _NoOr)(str(error), at) from None
 
 
 def _path(names: tuple[str, ...], name: str) -> str:

@@ -78,7 +78,8 @@ class EventSourceMappingConfig:
                 metadata=parameters.get("filter_metadata", False),
             )
         except InvalidFilter as error:
-            raise EventSourceMappingError("InvalidParameterValueException", str(error)) from error
+            refusal = EventSourceMappingError("InvalidParameterValueException", error.message)
+            raise refusal from error
         group = validation.consumer_group(parameters, managed=arn is not None)
         validation.refuse_stray_timestamp(parameters)
         window = parameters.get("maximum_batching_window_in_seconds")

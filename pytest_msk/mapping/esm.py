@@ -14,7 +14,7 @@ from ..clock import VirtualClock
 from ..errors import MskError
 from ..events import CLUSTER_ARN
 from ..functions import MAX_MAPPING_TIMEOUT, Function, FunctionError, LambdaFunction
-from ..journal import Attempt, Event, Journal, NotInvoked, State, StateChanged
+from ..journal import Attempt, Event, Journal, NotInvoked, Offsets, State, StateChanged
 from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
@@ -29,7 +29,24 @@ __all__ = ["DeliveryBlocked", "EventSourceMapping"]
 
 
 class DeliveryBlocked(MskError):
-    """A batch failed so often that the test is ended; AWS would go on until its records expire (spec 4.1)."""
+    """A batch failed so often that the test is ended; AWS would go on until its records expire (spec 4.1).
+
+    Its cause is the function's own exception, where there is one.
+
+    Args:
+        message: what happened.
+        batch: the batch's number.
+        records: what it holds.
+        failures: how often it failed in a row.
+        error: the last attempt's error, `type: message`.
+    """
+
+    def __init__(self, message: str, *, batch: int, records: Offsets, failures: int, error: str) -> None:
+        super().__init__(message)
+        self.batch = batch
+        self.records = records
+        self.failures = failures
+        self.error = error
 
 
 class EventSourceMapping:
@@ -197,7 +214,11 @@ class EventSourceMapping:
         return DeliveryBlocked(
             f"Batch {attempt.batch} ({count}: {ranges}) failed {failures} times in a row, the last time "
             f"{where}with {attempt.error}. AWS would go on until the records expire, and nothing behind them would be "
-            "delivered. Mend the function, or expect this error; drain(max_attempts=...) sets its limit."
+            "delivered. Mend the function, or expect this error; drain(max_attempts=...) sets its limit.",
+            batch=batch.number,
+            records=batch.records,
+            failures=failures,
+            error=attempt.error or "",
         )
 
     # --- in the background

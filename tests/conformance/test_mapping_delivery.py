@@ -189,6 +189,8 @@ def test_poison_record_blocks_its_partition_and_the_error_says_so(msk_topic, msk
     assert "KeyError: 'poison'" in text
     assert "test_mapping_delivery.py:" in text
     assert isinstance(blocked.value.__cause__, KeyError)
+    assert (blocked.value.batch, blocked.value.records) == (2, {1: (range(2, 4),)})
+    assert (blocked.value.failures, blocked.value.error) == (7, "KeyError: 'poison'")
     assert msk_broker.committed(esm.consumer_group_id, "payments") == {1: 2}
     assert esm.last_processing_result == "PROBLEM: Function call failed"
     with pytest.raises(AssertionError) as lost:

@@ -237,10 +237,14 @@ def test_what_the_engine_refuses_is_refused_in_its_words_with_the_path(pattern, 
 def test_the_reason_of_an_error_in_a_pattern_with_or_is_kept():
     with pytest.raises(InvalidEventPattern, match="Unrecognized match type a") as raised:
         EventPattern({"$or": [{"a": [1]}, {"b": [{"prefix": 5}]}]})
-    reasons, error = [], raised.value
-    while (error := error.__context__) is not None:
-        reasons.append(str(error))
-    assert "prefix match pattern must be a string (at b[0])" in reasons
+    assert str(raised.value.__cause__) == "prefix match pattern must be a string (at b[0])"
+
+
+def test_an_error_without_or_has_no_other_one_behind_it():
+    with pytest.raises(InvalidEventPattern) as raised:
+        EventPattern({"b": [{"prefix": 5}]})
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,9 @@ def test_what_is_no_pattern_is_refused_with_a_sentence():
     for pattern, text in ((b"{}", "not bytes"), ({"value": [{1}]}, "set is nothing that JSON has"), (None, "NoneType")):
         with pytest.raises(InvalidEventPattern, match=text):
             assert_matches(pattern, {})
+    for block in ({"Filters": [{"Pattern": "{}"}]}, {"Pattern": "{}"}):
+        with pytest.raises(InvalidEventPattern, match="Give the pattern itself"):
+            assert_filtered(block, {})
     with pytest.raises(InvalidFilter, match="at most 4,096 characters"):
         assert_matches({"value": ["x" * 5_000]}, "x")
 

@@ -108,8 +108,9 @@ def test_without_filters_everything_passes(block):
 def test_a_bad_pattern_is_refused_with_awss_text_and_the_engines_reason(text):
     with pytest.raises(InvalidFilter) as raised:
         criteria(text)
-    assert str(raised.value) == "Invalid filter pattern definition."
+    assert raised.value.message == "Invalid filter pattern definition."
     assert isinstance(raised.value.__cause__, InvalidEventPattern)
+    assert str(raised.value) == f"Invalid filter pattern definition. {raised.value.__cause__}: {text}"
 
 
 def test_there_are_five_filters_at_most_or_the_quota():
@@ -128,7 +129,17 @@ def test_there_are_five_filters_at_most_or_the_quota():
 # --- other properties of a record
 
 
-@pytest.mark.parametrize("name", ["key", "topic", "headers", "valuable"])
+@pytest.mark.parametrize("name", ["status", "data.status", "valuable"])
+def test_a_member_of_the_value_is_asked_for_within_it(name):
+    for options in ({}, {"metadata": True}):
+        with pytest.raises(NotSupported) as raised:
+            criteria({name: ["a"], "amount": [1]}, **options)
+        text = str(raised.value)
+        assert f"filters on 'amount', {name!r}, but a Kafka mapping filters on 'value' (spec 6.2)." in text
+        assert text.endswith('A member of the value is {"value": {"amount": [...]}}.')
+
+
+@pytest.mark.parametrize("name", ["key", "topic", "headers"])
 def test_other_properties_are_no_filters_field(name):
     for pattern in ({**PLAIN, name: ["a"]}, {"$or": [PLAIN, {name: ["a"]}]}):
         with pytest.raises(NotSupported) as raised:
