@@ -88,6 +88,8 @@ def _start_at_once(consumer: Consumer, partitions: list[TopicPartition]) -> None
     """Assign `partitions` with the offsets to start from, so that no timer has to find them."""
     assert isinstance(consumer, QuickConsumer)
     assert consumer._reset_to is not None
+    if not consumer._is_open:
+        return  # nothing will be read, and a client that is being closed gets no answer before the timeout
     try:
         stored = consumer.committed(partitions, timeout=_LOOKUP_TIMEOUT)
         known = [partition for partition in stored if partition.offset >= 0]

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
 from pytest_msk import BrokerError
+from pytest_msk.brokers import _quick
 from pytest_msk.brokers.clients import Clients, client_config
 
 PATIENCE = 10.0
@@ -280,3 +281,9 @@ def test_an_error_in_a_callers_callback_is_told(server, clients):
         consumer.poll(0.05)
     with pytest.raises(BrokerError, match="from the test"):
         clients.close()
+
+
+def test_an_assignment_that_comes_while_a_consumer_closes_is_not_looked_up(clients):
+    consumer = clients.consumer("closing")
+    consumer.close()
+    assert _quick._start_at_once(consumer, [TopicPartition("orders", 0)]) is None

@@ -57,6 +57,19 @@ def test_a_second_member_takes_its_share(topic, consumer, group, strategy):
     assert set.union(*shares) == {0, 1, 2, 3}
 
 
+def test_members_that_close_at_once_do_not_wait_for_an_answer_that_will_not_come(topic, consumer, group):
+    took = []
+    for _ in range(4):
+        name = topic(partitions=4)
+        members = [joined(consumer, group, name, partition_assignment_strategy="cooperative-sticky") for _ in range(2)]
+        settled(members, [2, 2])
+        start = time.monotonic()
+        for member in members:
+            member.close()
+        took.append(time.monotonic() - start)
+    assert max(took) < 4, took
+
+
 @pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
 def test_a_member_that_leaves_gives_its_share_back(topic, consumer, group, strategy):
     name = topic(partitions=4)
