@@ -59,7 +59,8 @@ class LambdaFunction:
         version: the version that runs.
         alias: the alias by which it is invoked; the ARN ends with it.
         environment: variables that are set during a call, beside Lambda's own (`AWS_LAMBDA_FUNCTION_NAME`, ...);
-            without it none is. Calls of functions with different ones wait for each other.
+            without it none is. Calls of functions with different ones wait for each other. A handler that is given by
+            its name is imported with them, and anew if it was imported before: see `new_environment()`.
         on_cold_start: called, without arguments, when an execution environment starts: by the first call, and by the
             first one after a timeout, after `sys.exit()` and after `new_environment()`. What it raises fails the call.
         real_time_limit: seconds of real time after which a call is ended in any case, as if it had timed out: for a

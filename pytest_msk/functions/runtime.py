@@ -17,10 +17,15 @@ from typing import TypeAlias, cast
 
 from .error import Fault
 
-__all__ = ["Handler", "find_handler", "import_handler_module", "marshal", "unmarshal"]
+__all__ = ["Handler", "find_handler", "import_handler_module", "marshal", "module_name", "unmarshal"]
 
 #: A handler as Lambda's Python runtime calls it: event, context.
 Handler: TypeAlias = "Callable[..., object]"
+
+
+def module_name(handler: str) -> str:
+    """The full name of the module in a handler's name; Lambda takes `folder/module.handler` too."""
+    return handler.rpartition(".")[0].replace("/", ".")
 
 
 def import_handler_module(name: str) -> ModuleType:
@@ -32,7 +37,7 @@ def import_handler_module(name: str) -> ModuleType:
     Raises:
         Fault: it cannot be imported.
     """
-    module = name.rpartition(".")[0].replace("/", ".")  # Lambda takes `folder/module.handler` too
+    module = module_name(name)
     if module.partition(".")[0] in sys.builtin_module_names:
         raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module} as a handler module")
     try:
