@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 
 from .remote import is_lambda_client
 
-__all__ = ["MAX_TIMEOUT", "VERSION", "check_settings", "function_name", "refuse_handler"]
+__all__ = ["MAX_TIMEOUT", "VERSION", "check_settings", "check_variables", "function_name", "refuse_handler"]
 
 #: The longest timeout of a function, seconds.
 MAX_TIMEOUT = 900
@@ -15,6 +16,31 @@ MAX_TIMEOUT = 900
 VERSION = re.compile(r"\$LATEST|[0-9]+")
 
 _HANDLER_NAME = re.compile(r"[^\s.:]+(\.[^\s.:]+)+")
+#: A variable that the operating system takes.
+_VARIABLE = re.compile(r"[^=\0]+")
+#: Variables that the runtime sets itself and Lambda lets no one set; the credentials among them are the role's.
+_RESERVED = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    }
+)
 _ALIAS = re.compile(r"(?![0-9]+$)[a-zA-Z0-9_-]{1,128}")
 
 
@@ -32,6 +58,24 @@ def check_settings(
         raise ValueError(f"alias={alias!r}: letters, digits, '-' and '_', at most 128, and not only digits.")
     if real_time_limit is not None and not 0 < real_time_limit < float("inf"):
         raise ValueError(f"real_time_limit={real_time_limit!r}: seconds, more than 0.")
+
+
+def check_variables(given: Mapping[str, str]) -> None:
+    """Refuse environment variables that are none, and those that Lambda reserves."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"environment={given!r}: a dict of names and values.")
+    for variable, value in given.items():
+        if not isinstance(variable, str) or not isinstance(value, str):
+            raise TypeError(f"environment[{variable!r}] is {value!r}: an environment variable is text.")
+        if not _VARIABLE.fullmatch(variable) or "\0" in value:
+            raise ValueError(f"environment[{variable!r}] is {value!r}: no process can have such a variable.")
+    reserved = [variable for variable in given if variable in _RESERVED]
+    if reserved:
+        raise ValueError(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided contains reserved keys that are currently not supported for modification. Reserved keys used in "
+            f"this request: {', '.join(reserved)}"
+        )
 
 
 def refuse_handler(target: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,7 +14,7 @@ import orjson
 from ..clock import Clock, VirtualClock
 from ..errors import NotSupported
 from ..events import KafkaEvent
-from ._validation import MAX_TIMEOUT, VERSION, check_settings, function_name, refuse_handler
+from ._validation import MAX_TIMEOUT, VERSION, check_settings, check_variables, function_name, refuse_handler
 from .context import LambdaContext
 from .environment import ENDS_THE_ENVIRONMENT, Environment
 from .error import FunctionError, exit_error, raised_error, timeout_error
@@ -38,8 +37,6 @@ _START = 10.0
 #: Ordinary exceptions by which `pytest.exit` and a debugger that is quit end the run; by name, to import neither.
 _ENDS_THE_RUN = {("_pytest.outcomes", "Exit"), ("bdb", "BdbQuit")}
 
-#: A variable that the operating system takes; what Lambda takes besides is its own matter, such as `_HANDLER`.
-_VARIABLE = re.compile(r"[^=\0]+")
 _PREFIX = "arn:aws:lambda:us-east-1:123456789012"
 
 _SEED = uuid.uuid4()
@@ -69,7 +66,7 @@ class LambdaFunction:
 
     Raises:
         TypeError: the target is none of these, or cannot be called with two arguments.
-        ValueError: a setting is out of range.
+        ValueError: a setting is out of range, or `environment` has a key that Lambda reserves.
     """
 
     def __init__(
@@ -117,11 +114,7 @@ class LambdaFunction:
     def _variables(self, given: Mapping[str, str] | None) -> dict[str, str]:
         if given is None:
             return {}
-        for variable, value in given.items():
-            if not isinstance(variable, str) or not isinstance(value, str):
-                raise TypeError(f"environment[{variable!r}] is {value!r}: an environment variable is text.")
-            if not _VARIABLE.fullmatch(variable) or "\0" in value:
-                raise ValueError(f"environment[{variable!r}] is {value!r}: no process can have such a variable.")
+        check_variables(given)
         return {
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": self.version,

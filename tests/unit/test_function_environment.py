@@ -450,3 +450,27 @@ def test_a_start_that_fails_late_is_told_as_what_it_is():
 
     invocation = LambdaFunction(lambda event, context: None, on_cold_start=start).invoke(PAYLOAD, clock)
     assert str(invocation.error) == "LookupError: no table"
+
+
+@pytest.mark.parametrize(
+    "reserved", [["AWS_REGION"], ["_HANDLER", "AWS_SESSION_TOKEN"], ["LAMBDA_TASK_ROOT"], ["AWS_LAMBDA_FUNCTION_NAME"]]
+)
+def test_variables_that_lambda_reserves_are_refused_with_its_text(reserved):
+    with pytest.raises(ValueError, match="Lambda was unable") as raised:
+        LambdaFunction(lambda event, context: None, environment={"TABLE": "orders"} | dict.fromkeys(reserved, "x"))
+    assert str(raised.value) == (
+        "Lambda was unable to configure your environment variables because the environment variables you have provided "
+        "contains reserved keys that are currently not supported for modification. Reserved keys used in this request: "
+        + ", ".join(reserved)
+    )
+
+
+@pytest.mark.parametrize("variable", ["AWS_LAMBDA_EXEC_WRAPPER", "AWS_ENDPOINT_URL", "TZ", "POWERTOOLS_SERVICE_NAME"])
+def test_variables_that_lambda_lets_one_set_are_taken(variable):
+    function = LambdaFunction(lambda event, context: os.environ[variable], environment={variable: "x"})
+    assert function.invoke(PAYLOAD).result == "x"
+
+
+def test_variables_come_in_a_dict():
+    with pytest.raises(TypeError, match=r"^environment=\['A=1'\]: a dict of names and values\.$"):
+        LambdaFunction(lambda event, context: None, environment=["A=1"])
