@@ -49,15 +49,16 @@ class LambdaFunction:
     Args:
         target: what is called: a handler, called with (event, context); a handler's name, `"package.module.handler"`,
             which is imported by the first call; a boto3 Lambda client; or the URL of a runtime interface emulator.
-        name: the function's name; made from the handler's by default, required with a client, where it may be an ARN.
+        name: the function's name or ARN; made from the handler's name by default, in us-east-1; required with a client.
         timeout: seconds, at most 900, and at most 840 for a Kafka mapping (spec 3.5). Stepped, only time that passes on
             the clock during the call counts; in the background it is real time.
         memory_size: megabytes, as the context tells them.
         version: the version that runs.
         alias: the alias by which it is invoked; the ARN ends with it.
-        environment: variables that are set during a call, beside Lambda's own (`AWS_LAMBDA_FUNCTION_NAME`, ...);
-            without it none is. Calls of functions with different ones wait for each other. A handler that is given by
-            its name is imported with them, and anew if it was imported before: see `new_environment()`.
+        environment: variables that are set during a call, beside Lambda's own (`AWS_LAMBDA_FUNCTION_NAME`, `AWS_REGION`
+            from the function's ARN, ...); without it none is. Calls of functions with different ones wait for each
+            other. A handler that is given by its name is imported with them, and anew, as `new_environment()` does, if
+            it was imported before.
         on_cold_start: called, without arguments, when an execution environment starts: by the first call, and by the
             first one after a timeout, after `sys.exit()` and after `new_environment()`. What it raises fails the call.
         real_time_limit: seconds of real time after which a call is ended in any case, as if it had timed out: for a
@@ -117,7 +118,10 @@ class LambdaFunction:
         check_variables(given)
         return {
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
+        region = (self.arn if self.arn.startswith("arn:") else _PREFIX).split(":")[3]
             "AWS_LAMBDA_FUNCTION_VERSION": self.version,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory_size),
             "AWS_LAMBDA_LOG_GROUP_NAME": self._log_group,
             **given,

@@ -300,6 +300,28 @@ def test_variables_are_set_during_the_call_and_put_back(monkeypatch):
     assert dict(os.environ) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "region"),
+    [
+        ("charge", "us-east-1"),
+        ("arn:aws-cn:lambda:cn-north-1:999999999999:function:charge", "cn-north-1"),
+        ("999999999999:function:charge", "us-east-1"),
+    ],
+)
+def test_the_region_is_that_of_the_functions_arn(name, region, monkeypatch):
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def handler(event, context):
+        import boto3
+
+        return [os.environ["AWS_REGION"], boto3.session.Session().region_name]
+
+    function = LambdaFunction(handler, name=name, environment={"TABLE": "orders"})
+    assert function.invoke(PAYLOAD).result == [region, region]
+    assert "AWS_REGION" not in os.environ
+
+
 def test_variables_are_set_when_the_module_is_imported_and_when_it_fails(project, monkeypatch):
     monkeypatch.delenv("TABLE", raising=False)
     project(app="import os\ntable = os.environ['TABLE']\ndef handler(event, context):\n    raise LookupError(table)\n")
