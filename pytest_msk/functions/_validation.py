@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from types import NoneType
 
 from .remote import is_lambda_client
 
@@ -47,7 +48,12 @@ _ALIAS = re.compile(r"(?![0-9]+$)[a-zA-Z0-9_-]{1,128}")
 def check_settings(
     timeout: float, memory_size: int, version: str, alias: str | None, real_time_limit: float | None
 ) -> None:
-    """Refuse settings that Lambda refuses."""
+    """Refuse settings that are of another type, and those that Lambda refuses."""
+    _refuse_type("timeout", timeout, (int, float), "a number of seconds")
+    _refuse_type("memory_size", memory_size, (int,), "a whole number of megabytes")
+    _refuse_type("version", version, (str,), "'$LATEST' or a number, as text")
+    _refuse_type("alias", alias, (str, NoneType), "a name, as text")
+    _refuse_type("real_time_limit", real_time_limit, (int, float, NoneType), "a number of seconds")
     if not 0 < timeout <= MAX_TIMEOUT:
         raise ValueError(f"timeout={timeout!r}: seconds, more than 0 and at most {MAX_TIMEOUT}.")
     if not 128 <= memory_size <= 10_240:
@@ -58,6 +64,11 @@ def check_settings(
         raise ValueError(f"alias={alias!r}: letters, digits, '-' and '_', at most 128, and not only digits.")
     if real_time_limit is not None and not 0 < real_time_limit < float("inf"):
         raise ValueError(f"real_time_limit={real_time_limit!r}: seconds, more than 0.")
+
+
+def _refuse_type(name: str, value: object, types: tuple[type, ...], wanted: str) -> None:
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise TypeError(f"{name}={value!r}: {wanted}, not {type(value).__name__}.")
 
 
 def check_variables(given: Mapping[str, str]) -> None:
@@ -102,6 +113,7 @@ def refuse_handler(target: object) -> None:
 def function_name(target: object, given: str | None) -> str:
     """The name that was given, or one that Lambda would accept, made from the handler's or the URL's."""
     if given is not None:
+        _refuse_type("name", given, (str,), "a function's name or ARN, as text")
         if not given:
             raise ValueError("name='': a function has a name.")
         return given

@@ -85,6 +85,8 @@ class LambdaFunction:
         allow_remote: bool = False,
     ) -> None:
         check_settings(timeout, memory_size, version, alias, real_time_limit)
+        if on_cold_start is not None and not callable(on_cold_start):
+            raise TypeError(f"on_cold_start={on_cold_start!r}: a callable, not {type(on_cold_start).__name__}.")
         self.target = target
         self.timeout = timeout
         self.memory_size = memory_size
@@ -116,12 +118,12 @@ class LambdaFunction:
         if given is None:
             return {}
         check_variables(given)
-        return {
-            "AWS_LAMBDA_FUNCTION_NAME": self.name,
         region = (self.arn if self.arn.startswith("arn:") else _PREFIX).split(":")[3]
-            "AWS_LAMBDA_FUNCTION_VERSION": self.version,
+        return {
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
+            "AWS_LAMBDA_FUNCTION_NAME": self.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": self.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory_size),
             "AWS_LAMBDA_LOG_GROUP_NAME": self._log_group,
             **given,
