@@ -95,6 +95,7 @@ class Environment:
             Fault: there is no such handler.
             BaseException: what the module or the hook raises.
         """
+        __tracebackhide__ = True
         with self._starting:
             if not self.cold:
                 return
@@ -107,6 +108,7 @@ class Environment:
             self._anew = self.cold = False
 
     def _import(self, name: str) -> None:
+        __tracebackhide__ = True
         if self._anew:
             self._module, modules = import_anew(module_name(name), partial(import_handler_module, name))
             self.wanted = (self._variables, modules) if self._variables or modules else None
@@ -116,5 +118,6 @@ class Environment:
 
     def call(self, payload: bytes, context: LambdaContext) -> object:
         """Call the handler with a fresh event."""
+        __tracebackhide__ = True
         assert self._handler is not None
         return self._handler(orjson.loads(payload), context)

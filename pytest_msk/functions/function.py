@@ -192,6 +192,7 @@ class LambdaFunction:
             FunctionStuck: the call could not be ended at its limit; it is recorded as timed out.
             MskError: a function that runs elsewhere cannot be called.
         """
+        __tracebackhide__ = True
         payload = event if isinstance(event, bytes) else orjson.dumps(event)
         clock = VirtualClock() if clock is None else clock
         if self._remote is not None:
@@ -206,6 +207,7 @@ class LambdaFunction:
     def _invoke_here(
         self, payload: bytes, clock: Clock, delivered: Delivered | None, limit: TimeLimit | None, seconds: float
     ) -> Invocation:
+        __tracebackhide__ = True
         request_id, environment = _new_request_id(), self._environment
         cold_start, stuck = environment.cold, None
         started_ms, deadline_ms = clock.now_ms(), None
@@ -267,6 +269,7 @@ class LambdaFunction:
     def _invoke_elsewhere(
         self, remote: RemoteFunction, payload: bytes, clock: Clock, delivered: Delivered | None, limit: TimeLimit | None
     ) -> Invocation:
+        __tracebackhide__ = True
         seconds = self.real_time_limit or (MAX_TIMEOUT if limit is None else self.timeout)
         started_ms = clock.now_ms()
         answer = remote.invoke(payload, seconds)

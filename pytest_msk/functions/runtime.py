@@ -37,6 +37,7 @@ def import_handler_module(name: str) -> ModuleType:
     Raises:
         Fault: it cannot be imported.
     """
+    __tracebackhide__ = True
     module = module_name(name)
     if module.partition(".")[0] in sys.builtin_module_names:
         raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module} as a handler module")
@@ -57,6 +58,7 @@ def find_handler(module: ModuleType, name: str) -> Handler:
     Raises:
         Fault: the module has no such name.
     """
+    __tracebackhide__ = True
     module_text, _, attribute = name.rpartition(".")
     try:
         return cast(Handler, getattr(module, attribute))
@@ -73,6 +75,7 @@ def marshal(result: object) -> str | None:
     Raises:
         Fault: the result is nothing that these rules can say.
     """
+    __tracebackhide__ = True
     if result is None:
         return None
     try:
