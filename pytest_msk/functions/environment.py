@@ -1,7 +1,8 @@
 """Environment: the execution environment of a function that runs in this process.
 
 It is cold until the first call, which imports the handler's module if it is given by name; then it is warm, and what
-the module's globals hold stays. A timeout and `sys.exit()` end it, as on Lambda, and so does a request.
+the module's globals hold stays. A timeout and `sys.exit()` end it, as on Lambda, and so does a request. One with
+variables of its own takes no module that was imported before: it may have read others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import orjson
 from ..errors import NotSupported
 from .context import LambdaContext
 from .modules import import_anew
-from .runtime import Handler, find_handler, import_handler_module
+from .runtime import Handler, find_handler, import_handler_module, module_name
 from .surroundings import Wanted
 
 __all__ = ["ENDS_THE_ENVIRONMENT", "Environment"]
@@ -48,7 +49,7 @@ class Environment:
         self._handler = None if isinstance(handler, str) else handler
         self._version = version
         self._module: ModuleType | None = None
-        self._anew = False
+        self._anew = bool(variables)
         self._variables = variables
         #: What the handler finds in the process.
         self.wanted: Wanted | None = (variables, {}) if variables else None
@@ -94,6 +95,7 @@ class Environment:
             Fault: there is no such handler.
             BaseException: what the module or the hook raises.
         """
+        __tracebackhide__ = True
         with self._starting:
             if not self.cold:
                 return
@@ -106,14 +108,16 @@ class Environment:
             self._anew = self.cold = False
 
     def _import(self, name: str) -> None:
-        if self._module is None:
+        __tracebackhide__ = True
+        if self._anew:
+            self._module, modules = import_anew(module_name(name), partial(import_handler_module, name))
+            self.wanted = (self._variables, modules) if self._variables or modules else None
+        elif self._module is None:
             self._module = import_handler_module(name)
-        elif self._anew:
-            self._module, modules = import_anew(self._module, partial(import_handler_module, name))
-            self.wanted = (self._variables, modules)
         self._handler = find_handler(self._module, name)
 
     def call(self, payload: bytes, context: LambdaContext) -> object:
         """Call the handler with a fresh event."""
+        __tracebackhide__ = True
         assert self._handler is not None
         return self._handler(orjson.loads(payload), context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,7 +14,7 @@ import orjson
 from ..clock import Clock, VirtualClock
 from ..errors import NotSupported
 from ..events import KafkaEvent
-from ._validation import MAX_TIMEOUT, VERSION, check_settings, function_name, refuse_handler
+from ._validation import MAX_TIMEOUT, VERSION, check_settings, check_variables, function_name, refuse_handler
 from .context import LambdaContext
 from .environment import ENDS_THE_ENVIRONMENT, Environment
 from .error import FunctionError, exit_error, raised_error, timeout_error
@@ -38,8 +37,6 @@ _START = 10.0
 #: Ordinary exceptions by which `pytest.exit` and a debugger that is quit end the run; by name, to import neither.
 _ENDS_THE_RUN = {("_pytest.outcomes", "Exit"), ("bdb", "BdbQuit")}
 
-#: A variable that the operating system takes; what Lambda takes besides is its own matter, such as `_HANDLER`.
-_VARIABLE = re.compile(r"[^=\0]+")
 _PREFIX = "arn:aws:lambda:us-east-1:123456789012"
 
 _SEED = uuid.uuid4()
@@ -52,14 +49,16 @@ class LambdaFunction:
     Args:
         target: what is called: a handler, called with (event, context); a handler's name, `"package.module.handler"`,
             which is imported by the first call; a boto3 Lambda client; or the URL of a runtime interface emulator.
-        name: the function's name; made from the handler's by default, required with a client, where it may be an ARN.
+        name: the function's name or ARN; made from the handler's name by default, in us-east-1; required with a client.
         timeout: seconds, at most 900, and at most 840 for a Kafka mapping (spec 3.5). Stepped, only time that passes on
             the clock during the call counts; in the background it is real time.
         memory_size: megabytes, as the context tells them.
         version: the version that runs.
         alias: the alias by which it is invoked; the ARN ends with it.
-        environment: variables that are set during a call, beside Lambda's own (`AWS_LAMBDA_FUNCTION_NAME`, ...);
-            without it none is. Calls of functions with different ones wait for each other.
+        environment: variables that are set during a call, beside Lambda's own (`AWS_LAMBDA_FUNCTION_NAME`, `AWS_REGION`
+            from the function's ARN, ...); without it none is. Calls of functions with different ones wait for each
+            other. A handler that is given by its name is imported with them, and anew, as `new_environment()` does, if
+            it was imported before.
         on_cold_start: called, without arguments, when an execution environment starts: by the first call, and by the
             first one after a timeout, after `sys.exit()` and after `new_environment()`. What it raises fails the call.
         real_time_limit: seconds of real time after which a call is ended in any case, as if it had timed out: for a
@@ -68,7 +67,7 @@ class LambdaFunction:
 
     Raises:
         TypeError: the target is none of these, or cannot be called with two arguments.
-        ValueError: a setting is out of range.
+        ValueError: a setting is out of range, or `environment` has a key that Lambda reserves.
     """
 
     def __init__(
@@ -86,6 +85,8 @@ class LambdaFunction:
         allow_remote: bool = False,
     ) -> None:
         check_settings(timeout, memory_size, version, alias, real_time_limit)
+        if on_cold_start is not None and not callable(on_cold_start):
+            raise TypeError(f"on_cold_start={on_cold_start!r}: a callable, not {type(on_cold_start).__name__}.")
         self.target = target
         self.timeout = timeout
         self.memory_size = memory_size
@@ -116,12 +117,11 @@ class LambdaFunction:
     def _variables(self, given: Mapping[str, str] | None) -> dict[str, str]:
         if given is None:
             return {}
-        for variable, value in given.items():
-            if not isinstance(variable, str) or not isinstance(value, str):
-                raise TypeError(f"environment[{variable!r}] is {value!r}: an environment variable is text.")
-            if not _VARIABLE.fullmatch(variable) or "\0" in value:
-                raise ValueError(f"environment[{variable!r}] is {value!r}: no process can have such a variable.")
+        check_variables(given)
+        region = (self.arn if self.arn.startswith("arn:") else _PREFIX).split(":")[3]
         return {
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": self.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory_size),
@@ -192,6 +192,7 @@ class LambdaFunction:
             FunctionStuck: the call could not be ended at its limit; it is recorded as timed out.
             MskError: a function that runs elsewhere cannot be called.
         """
+        __tracebackhide__ = True
         payload = event if isinstance(event, bytes) else orjson.dumps(event)
         clock = VirtualClock() if clock is None else clock
         if self._remote is not None:
@@ -206,6 +207,7 @@ class LambdaFunction:
     def _invoke_here(
         self, payload: bytes, clock: Clock, delivered: Delivered | None, limit: TimeLimit | None, seconds: float
     ) -> Invocation:
+        __tracebackhide__ = True
         request_id, environment = _new_request_id(), self._environment
         cold_start, stuck = environment.cold, None
         started_ms, deadline_ms = clock.now_ms(), None
@@ -267,6 +269,7 @@ class LambdaFunction:
     def _invoke_elsewhere(
         self, remote: RemoteFunction, payload: bytes, clock: Clock, delivered: Delivered | None, limit: TimeLimit | None
     ) -> Invocation:
+        __tracebackhide__ = True
         seconds = self.real_time_limit or (MAX_TIMEOUT if limit is None else self.timeout)
         started_ms = clock.now_ms()
         answer = remote.invoke(payload, seconds)

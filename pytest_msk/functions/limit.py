@@ -88,6 +88,7 @@ class TimeLimit:
             LimitReached: it was interrupted at the limit.
             FunctionStuck: it could not be.
         """
+        __tracebackhide__ = True
         worker = self._worker = self._worker or _Worker(self._name)
         task = _Task(call)
         self.held = False
@@ -138,6 +139,7 @@ class _Task(Generic[T]):
         self._error: BaseException | None = None
 
     def run(self) -> None:
+        __tracebackhide__ = True
         try:
             self._results.append(self._context.run(self._call))
         except _Interrupted:
@@ -152,6 +154,7 @@ class _Task(Generic[T]):
         return self.ended or self._running.acquire(timeout=seconds)
 
     def value(self) -> T:
+        __tracebackhide__ = True
         error, self._error = self._error, None
         if error is not None:
             raise error

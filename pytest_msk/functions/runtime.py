@@ -17,10 +17,15 @@ from typing import TypeAlias, cast
 
 from .error import Fault
 
-__all__ = ["Handler", "find_handler", "import_handler_module", "marshal", "unmarshal"]
+__all__ = ["Handler", "find_handler", "import_handler_module", "marshal", "module_name", "unmarshal"]
 
 #: A handler as Lambda's Python runtime calls it: event, context.
 Handler: TypeAlias = "Callable[..., object]"
+
+
+def module_name(handler: str) -> str:
+    """The full name of the module in a handler's name; Lambda takes `folder/module.handler` too."""
+    return handler.rpartition(".")[0].replace("/", ".")
 
 
 def import_handler_module(name: str) -> ModuleType:
@@ -32,7 +37,8 @@ def import_handler_module(name: str) -> ModuleType:
     Raises:
         Fault: it cannot be imported.
     """
-    module = name.rpartition(".")[0].replace("/", ".")  # Lambda takes `folder/module.handler` too
+    __tracebackhide__ = True
+    module = module_name(name)
     if module.partition(".")[0] in sys.builtin_module_names:
         raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module} as a handler module")
     try:
@@ -52,6 +58,7 @@ def find_handler(module: ModuleType, name: str) -> Handler:
     Raises:
         Fault: the module has no such name.
     """
+    __tracebackhide__ = True
     module_text, _, attribute = name.rpartition(".")
     try:
         return cast(Handler, getattr(module, attribute))
@@ -68,6 +75,7 @@ def marshal(result: object) -> str | None:
     Raises:
         Fault: the result is nothing that these rules can say.
     """
+    __tracebackhide__ = True
     if result is None:
         return None
     try:

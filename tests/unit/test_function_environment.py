@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 import threading
+import types
 
 import pytest
 from hypothesis import given
@@ -154,6 +156,83 @@ def test_an_environment_that_cannot_start_anew_leaves_all_as_it_was(project, tmp
     assert sys.modules == before
 
 
+def test_a_new_environment_before_the_first_call_imports_anew_too(project):
+    project(orders__app=COUNTING)
+    app = importlib.import_module("orders.app")
+    app.calls.append("the test's own")
+    function = LambdaFunction("orders.app.handler")
+    function.new_environment()
+    assert function.invoke(PAYLOAD).result == 1
+    assert (len(app.calls), sys.modules["orders.app"]) == (1, app)
+
+
+def test_a_new_environment_of_a_project_that_was_not_imported_is_an_import_as_ever(project):
+    project(orders__app=COUNTING)
+    function = LambdaFunction("orders.app.handler")
+    function.new_environment()
+    function.invoke(PAYLOAD)
+    assert sys.modules["orders.app"] is function.module
+    assert function._environment.wanted is None, "it need not wait for others"
+
+
+READS_A_VARIABLE = "import os\ntable = os.environ.get('TABLE')\ndef handler(event, context):\n    return table\n"
+
+
+def test_a_function_with_variables_does_not_take_a_module_that_has_read_others(project, monkeypatch):
+    project(shop__config=READS_A_VARIABLE)
+    monkeypatch.setenv("TABLE", "the test's")
+    tests_own = importlib.import_module("shop.config")
+    a, b = (LambdaFunction("shop.config.handler", environment={"TABLE": table}) for table in "AB")
+    assert [function.invoke(PAYLOAD).result for function in (a, b, a, b)] == ["A", "B", "A", "B"]
+    assert [i.cold_start for i in (*a.invocations, *b.invocations)] == [True, False] * 2
+    assert sys.modules["shop.config"] is tests_own
+    assert LambdaFunction("shop.config.handler").invoke(PAYLOAD).result == "the test's"
+
+
+def test_the_first_function_imports_for_all_and_one_with_other_variables_for_itself(project):
+    project(shop__config=READS_A_VARIABLE)
+    a, b = (LambdaFunction("shop.config.handler", environment={"TABLE": table}) for table in "AB")
+    assert [function.invoke(PAYLOAD).result for function in (a, b, a)] == ["A", "B", "A"]
+    assert sys.modules["shop.config"] is a.module
+    assert LambdaFunction("shop.config.handler").invoke(PAYLOAD).result == "A", "it takes what is there"
+
+
+@pytest.mark.parametrize("settings", ["shop.settings", "settings"])
+def test_a_neighbour_that_has_read_other_variables_is_imported_anew_too(project, settings):
+    project(shop__app=f"from {settings} import handler\n", **{settings.replace(".", "__"): READS_A_VARIABLE})
+    tests_own = importlib.import_module(settings)
+    function = LambdaFunction("shop.app.handler", environment={"TABLE": "A"})
+    assert function.invoke(PAYLOAD).result == "A"
+    assert sys.modules[settings] is tests_own
+    assert "shop.app" not in sys.modules, "it belongs to the function, as its neighbour does"
+
+
+def test_a_warm_function_keeps_its_module_after_a_timeout(project):
+    project(orders__app=COUNTING)
+    importlib.import_module("orders.app")
+    function = LambdaFunction("orders.app.handler", environment={"TABLE": "A"})
+    function.invoke(PAYLOAD)
+    function._environment.end()
+    again = function.invoke(PAYLOAD)
+    assert (again.result, again.cold_start) == (2, True)
+
+
+def test_a_module_that_was_made_by_hand_stays(monkeypatch):
+    module = types.ModuleType("made_by_hand")
+    module.handler = lambda event, context: "here"
+    monkeypatch.setitem(sys.modules, "made_by_hand", module)
+    function = LambdaFunction("made_by_hand.handler", environment={"TABLE": "A"})
+    assert (function.invoke(PAYLOAD).result, function.module) == ("here", module)
+
+
+def test_the_standard_library_is_never_imported_anew():
+    before = dict(sys.modules)
+    function = LambdaFunction("json.decoder.JSONDecodeError", environment={"TABLE": "A"})
+    function.invoke(PAYLOAD)
+    assert sys.modules == before
+    assert function.module is json.decoder
+
+
 def test_a_callable_has_no_new_environment_of_its_own():
     function = LambdaFunction(lambda event, context: None)
     with pytest.raises(NotSupported, match=r"or say with on_cold_start what is to be cleared\.$"):
@@ -219,6 +298,28 @@ def test_variables_are_set_during_the_call_and_put_back(monkeypatch):
     LambdaFunction(handler, name="charge", environment={"TABLE": "orders", "STAGE": ""}).invoke(PAYLOAD)
     assert seen == [["orders", "", "charge", "128"]]
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "region"),
+    [
+        ("charge", "us-east-1"),
+        ("arn:aws-cn:lambda:cn-north-1:999999999999:function:charge", "cn-north-1"),
+        ("999999999999:function:charge", "us-east-1"),
+    ],
+)
+def test_the_region_is_that_of_the_functions_arn(name, region, monkeypatch):
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def handler(event, context):
+        import boto3
+
+        return [os.environ["AWS_REGION"], boto3.session.Session().region_name]
+
+    function = LambdaFunction(handler, name=name, environment={"TABLE": "orders"})
+    assert function.invoke(PAYLOAD).result == [region, region]
+    assert "AWS_REGION" not in os.environ
 
 
 def test_variables_are_set_when_the_module_is_imported_and_when_it_fails(project, monkeypatch):
@@ -371,3 +472,27 @@ def test_a_start_that_fails_late_is_told_as_what_it_is():
 
     invocation = LambdaFunction(lambda event, context: None, on_cold_start=start).invoke(PAYLOAD, clock)
     assert str(invocation.error) == "LookupError: no table"
+
+
+@pytest.mark.parametrize(
+    "reserved", [["AWS_REGION"], ["_HANDLER", "AWS_SESSION_TOKEN"], ["LAMBDA_TASK_ROOT"], ["AWS_LAMBDA_FUNCTION_NAME"]]
+)
+def test_variables_that_lambda_reserves_are_refused_with_its_text(reserved):
+    with pytest.raises(ValueError, match="Lambda was unable") as raised:
+        LambdaFunction(lambda event, context: None, environment={"TABLE": "orders"} | dict.fromkeys(reserved, "x"))
+    assert str(raised.value) == (
+        "Lambda was unable to configure your environment variables because the environment variables you have provided "
+        "contains reserved keys that are currently not supported for modification. Reserved keys used in this request: "
+        + ", ".join(reserved)
+    )
+
+
+@pytest.mark.parametrize("variable", ["AWS_LAMBDA_EXEC_WRAPPER", "AWS_ENDPOINT_URL", "TZ", "POWERTOOLS_SERVICE_NAME"])
+def test_variables_that_lambda_lets_one_set_are_taken(variable):
+    function = LambdaFunction(lambda event, context: os.environ[variable], environment={variable: "x"})
+    assert function.invoke(PAYLOAD).result == "x"
+
+
+def test_variables_come_in_a_dict():
+    with pytest.raises(TypeError, match=r"^environment=\['A=1'\]: a dict of names and values\.$"):
+        LambdaFunction(lambda event, context: None, environment=["A=1"])

@@ -116,6 +116,28 @@ def test_settings_that_lambda_refuses_are_refused(settings, text):
     assert str(raised.value) == text
 
 
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"timeout": "30"}, "timeout='30': a number of seconds, not str."),
+        ({"timeout": None}, "timeout=None: a number of seconds, not NoneType."),
+        ({"timeout": True}, "timeout=True: a number of seconds, not bool."),
+        ({"memory_size": "512"}, "memory_size='512': a whole number of megabytes, not str."),
+        ({"memory_size": 512.5}, "memory_size=512.5: a whole number of megabytes, not float."),
+        ({"real_time_limit": "1"}, "real_time_limit='1': a number of seconds, not str."),
+        ({"version": 7}, "version=7: '$LATEST' or a number, as text, not int."),
+        ({"alias": 7}, "alias=7: a name, as text, not int."),
+        ({"name": 7}, "name=7: a function's name or ARN, as text, not int."),
+        ({"on_cold_start": "app.reset"}, "on_cold_start='app.reset': a callable, not str."),
+    ],
+    ids=str,
+)
+def test_settings_of_another_type_are_refused_with_a_sentence(settings, text):
+    with pytest.raises(TypeError) as raised:
+        LambdaFunction(handle, **settings)
+    assert str(raised.value) == text
+
+
 def test_the_remaining_time_follows_the_mappings_clock():
     clock, remaining = VirtualClock(5_000), []
 

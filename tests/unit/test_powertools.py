@@ -221,3 +221,41 @@ def test_powertools_reads_every_event_of_the_provider(seed):
     event = fake.msk_event(records=20, partitions=4)
     for reader in READERS.values():
         assert outcome(reader, event) == [reader.expected(record) for record in decode(event)]
+
+
+def test_log_has_what_powertools_logs_in_the_form_that_the_page_says(pytester):
+    module = """
+        from aws_lambda_powertools import Logger
+
+        logger = Logger(service=__name__)
+
+        @logger.inject_lambda_context
+        def handler(event, context):
+            logger.info("seen")
+    """
+    pytester.makepyfile(
+        imported=module,
+        left_to_the_call=module,
+        test_log="""
+            import json
+            import imported
+            import pytest
+            from pytest_msk import LambdaFunction, msk_event
+
+            @pytest.mark.parametrize("target", [imported.handler, "imported.handler"])
+            def test_imported(target, capsys):
+                invocation = LambdaFunction(target).invoke(msk_event())
+                assert invocation.log.startswith("[INFO]")
+                assert invocation.log.endswith(f"{invocation.request_id}\\tseen\\n")
+
+            def test_left_to_the_call():
+                invocation = LambdaFunction("left_to_the_call.handler").invoke(msk_event())
+                assert json.loads(invocation.log)["function_request_id"] == invocation.request_id
+
+            def test_imported_by_an_earlier_call():
+                import left_to_the_call
+                invocation = LambdaFunction(left_to_the_call.handler).invoke(msk_event())
+                assert json.loads(invocation.log)["message"] == "seen"
+        """,
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=4)
