@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .config import EventSourceMappingConfig, EventSourceMappingError
-from .esm import DeliveryBlocked, EventSourceMapping
+from .delivery import DeliveryBlocked
+from .esm import EventSourceMapping
 from .parameters import MappingParameters
 
 __all__ = [

@@ -10,9 +10,32 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal, TypeAlias
 
+from ..errors import MskError
+from ..journal import Offsets
 from .batching import Batch
 
-__all__ = ["Commit", "Delivery", "DeliveryState", "Done", "Invoke", "Step", "Wait"]
+__all__ = ["Commit", "Delivery", "DeliveryBlocked", "DeliveryState", "Done", "Invoke", "Step", "Wait"]
+
+
+class DeliveryBlocked(MskError):
+    """A batch failed so often that the test is ended; AWS would go on until its records expire (spec 4.1).
+
+    Its cause is the function's own exception, where there is one.
+
+    Args:
+        message: what happened.
+        batch: the batch's number.
+        records: what it holds.
+        failures: how often it failed in a row.
+        error: the last attempt's error, `type: message`.
+    """
+
+    def __init__(self, message: str, *, batch: int, records: Offsets, failures: int, error: str) -> None:
+        super().__init__(message)
+        self.batch = batch
+        self.records = records
+        self.failures = failures
+        self.error = error
 
 
 class DeliveryState(Enum):

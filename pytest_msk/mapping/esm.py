@@ -14,10 +14,11 @@ from ..clock import VirtualClock
 from ..errors import MskError
 from ..events import CLUSTER_ARN
 from ..functions import MAX_MAPPING_TIMEOUT, Function, FunctionError, LambdaFunction
-from ..journal import Attempt, Event, Journal, NotInvoked, Offsets, State, StateChanged
+from ..journal import Attempt, Event, Journal, NotInvoked, State, StateChanged
 from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
+from .delivery import DeliveryBlocked
 from .parameters import MappingParameters
 from .pipeline import Pipeline
 from .starting import StartingPositions
@@ -25,28 +26,7 @@ from .starting import StartingPositions
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-__all__ = ["DeliveryBlocked", "EventSourceMapping"]
-
-
-class DeliveryBlocked(MskError):
-    """A batch failed so often that the test is ended; AWS would go on until its records expire (spec 4.1).
-
-    Its cause is the function's own exception, where there is one.
-
-    Args:
-        message: what happened.
-        batch: the batch's number.
-        records: what it holds.
-        failures: how often it failed in a row.
-        error: the last attempt's error, `type: message`.
-    """
-
-    def __init__(self, message: str, *, batch: int, records: Offsets, failures: int, error: str) -> None:
-        super().__init__(message)
-        self.batch = batch
-        self.records = records
-        self.failures = failures
-        self.error = error
+__all__ = ["EventSourceMapping"]
 
 
 class EventSourceMapping:
