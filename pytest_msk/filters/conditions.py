@@ -125,15 +125,11 @@ class Alternatives:
         return _holds(self.text, self.number, self.constants, value)
 
 
-def _any_text(conditions: Iterable[Condition]) -> TextTest:
-    exact, tests = _exact(conditions)
-    return _any([exact.__contains__, *tests] if exact else tests)
-
-
-def _exact(conditions: Iterable[Condition]) -> tuple[frozenset[str], list[TextTest]]:
-    """The texts that are asked for, and the other tests of texts."""
+def _any_text(conditions: Sequence[Condition]) -> TextTest:
+    """The texts that are asked for as one test, and the other tests."""
     exact = frozenset(condition.exact for condition in conditions if condition.exact is not None)
-    return exact, [condition.text for condition in conditions if condition.exact is None]
+    tests = [condition.text for condition in conditions if condition.exact is None]
+    return _any([exact.__contains__, *tests] if exact else tests)
 
 
 def _code(conditions: Sequence[Condition]) -> Code | None:

@@ -7,7 +7,7 @@ field like any other, and whose verdict and message count then (event_patterns.m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..errors import MskError
@@ -53,6 +53,11 @@ class _NoOr(InvalidEventPattern):
     """The pattern is refused while `$or` means something; the older compiler is to say whether it is a pattern."""
 
 
+def _refused(final: bool) -> type[InvalidEventPattern]:
+    """The error of a pattern that is refused for good, or only while `$or` means something."""
+    return InvalidEventPattern if final else _NoOr
+
+
 @dataclass(frozen=True, slots=True)
 class _Field:
     path: str
@@ -61,7 +66,7 @@ class _Field:
 
 @dataclass(frozen=True, slots=True)
 class _Or:
-    branches: list[list[_Field | _Or]] = field(default_factory=list)
+    branches: list[_Steps]
 
 
 _Steps: TypeAlias = "list[_Field | _Or]"
@@ -108,7 +113,7 @@ def _read_with_or(pattern: tuple[tuple[str, JsonValue], ...]) -> _Steps:
 
 def _read_steps(pattern: tuple[tuple[str, JsonValue], ...], *, plain: bool) -> _Steps:
     """What the pattern says, in its order: fields and alternative branches."""
-    refused = InvalidEventPattern if plain else _NoOr
+    refused = _refused(plain)
     root: _Steps = []
     if not pattern:
         raise refused("Empty objects are not allowed")
@@ -160,7 +165,7 @@ def _refusal(message: str, here: tuple[str, ...]) -> _Members:
 
 def _alternatives(values: list[JsonValue], here: tuple[str, ...], plain: bool) -> Alternatives:
     if not values:
-        raise (InvalidEventPattern if plain else _NoOr)("Empty arrays are not allowed", _at(here))
+        raise _refused(plain)("Empty arrays are not allowed", _at(here))
     return Alternatives([_condition(value, f"{_at(here)}[{i}]", plain) for i, value in enumerate(values)])
 
 
@@ -168,7 +173,7 @@ def _condition(value: JsonValue, at: str, plain: bool) -> Condition:
     try:
         return read_alternative(value, plain=plain)
     except InvalidExpression as error:
-        raise (InvalidEventPattern if plain or error.final else _NoOr)(str(error), at) from None
+        raise _refused(plain or error.final)(str(error), at) from None
 
 
 def _path(names: tuple[str, ...], name: str) -> str:

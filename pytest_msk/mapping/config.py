@@ -78,8 +78,7 @@ class EventSourceMappingConfig:
                 metadata=parameters.get("filter_metadata", False),
             )
         except InvalidFilter as error:
-            refusal = EventSourceMappingError("InvalidParameterValueException", error.message)
-            raise refusal from error
+            raise EventSourceMappingError("InvalidParameterValueException", error.message) from error
         group = validation.consumer_group(parameters, managed=arn is not None)
         validation.refuse_stray_timestamp(parameters)
         window = parameters.get("maximum_batching_window_in_seconds")

@@ -87,7 +87,7 @@ class Pipeline:
         #: Per partition the next offset behind everything that was read and not committed yet.
         self._uncommitted: dict[int, int] = {}
         #: Offsets read by the poll that is going on: into the batch, put aside by the filters, or into the batch though
-        #: no filter was held against them.
+        #: no filter matches them.
         self._polled: dict[int, list[int]] = {}
         self._filtered: dict[int, list[int]] = {}
         self._unfiltered: dict[int, list[int]] = {}
