@@ -14,8 +14,8 @@ __all__ = ["QuickConsumer", "TrackedProducer"]
 # How long a new assignment may be looked up before that is left to librdkafka's own timers, seconds.
 _LOOKUP_TIMEOUT = 5.0
 
-# How long a consumer that is closed waits for an assignment that is on its way, seconds.
-_LAST_JOIN = 3.0
+# How long a consumer that is closed waits until it has left its group, seconds.
+_LAST_REBALANCE = 3.0
 
 # How long a dropped producer may take to deliver what it holds, seconds.
 _LAST_FLUSH_TIMEOUT = 5.0
@@ -48,34 +48,41 @@ class QuickConsumer(Consumer):
         strategy = str(config.get("partition.assignment.strategy", ""))
         self._incremental = "cooperative" in strategy or config.get("group.protocol") == "consumer"
         self._is_open = True
-        self._assigned = True
+        self._static = bool(config.get("group.instance.id"))
+        self._subscribed = False
 
     def subscribe(self, topics: list[str], *args: Any, **callbacks: Any) -> None:
         if not args and self._reset_to is not None:
             callbacks.setdefault("on_assign", _start_at_once)
-        for name, assigned in (("on_assign", True), ("on_revoke", False), ("on_lost", False)):
-            if name in callbacks:
-                callbacks[name] = self._noting(assigned, callbacks[name])
-        self._assigned = "on_assign" not in callbacks
+        self._subscribed = True
         super().subscribe(topics, *args, **callbacks)
 
-    def _noting(self, assigned: bool, callback: Callable[..., object]) -> Callable[..., object]:
-        def noted(consumer: Consumer, partitions: list[TopicPartition]) -> object:
-            self._assigned = assigned
-            return callback(consumer, partitions)
-
-        return noted
+    def unsubscribe(self) -> None:
+        self._subscribed = False
+        super().unsubscribe()
 
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            # A client that is closed while an assignment is on its way to its callback may never return from that.
-            # One that has no member id has not begun to join.
-            deadline = Deadline(_LAST_JOIN)
-            while not self._assigned and not deadline.passed and self.memberid():
-                self.poll(0.01)
+            if self._subscribed and not self._static:
+                self._leave()
             super().close()
             self._closed(self)
+
+    def _leave(self) -> None:
+        """Leave the group before the client is closed.
+
+        A close that meets a rebalance may never return: a callback that is still queued then asks for an assignment
+        that nobody serves any more, and holds Python's lock meanwhile. A static member is not taken out of its group by
+        a close, as it would be by this.
+        """
+        try:
+            super().unsubscribe()
+        except KafkaException:
+            return  # a client with a fatal error, such as one that was fenced, has left already
+        deadline = Deadline(_LAST_REBALANCE)
+        while (self.assignment() or self.memberid()) and not deadline.passed:
+            self.poll(0.005)  # gives no records: the client has paused what it gives back
 
     def __enter__(self) -> QuickConsumer:
         return self

@@ -28,8 +28,6 @@ __all__ = ["Poller", "PollerEvents"]
 _CHUNK = 1_000
 #: How long one wait for the client lasts, seconds; waits are repeated until the timeout.
 _TICK = 0.05
-#: How long a poller that is closed waits for an assignment that is on its way, seconds.
-_LAST_JOIN = 5.0
 #: How often the number of partitions is looked at in background mode, seconds.
 _PARTITIONS_TICK = 1.0
 #: Memory of the records that wait, bytes in all and of each beside its key and value: a partition that has its share of
@@ -361,14 +359,8 @@ class Poller:
 
     def close(self) -> None:
         """Leave the group and free the client; what was read and not committed is read again by the next owner."""
-        try:
-            # A client that is closed while an assignment is on its way to it may never return from that.
-            deadline = Deadline(min(self._timeout, _LAST_JOIN))
-            while not self._joined and not deadline.passed:
-                self._receive(_TICK)
-        finally:
-            self._queues.clear()
-            self._consumer.close()
+        self._queues.clear()
+        self._consumer.close()
 
     def _at(self, partition: int, offset: int) -> TopicPartition:
         from confluent_kafka import TopicPartition

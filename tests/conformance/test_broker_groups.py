@@ -59,9 +59,9 @@ def test_a_second_member_takes_its_share(topic, consumer, group, strategy):
 
 def test_members_that_close_at_once_do_not_wait_for_an_answer_that_will_not_come(topic, consumer, group):
     took = []
-    for _ in range(4):
+    for strategy in ["cooperative-sticky", "range", "roundrobin,range"] * 3:
         name = topic(partitions=4)
-        members = [joined(consumer, group, name, partition_assignment_strategy="cooperative-sticky") for _ in range(2)]
+        members = [joined(consumer, group, name, partition_assignment_strategy=strategy) for _ in range(2)]
         settled(members, [2, 2])
         start = time.monotonic()
         for member in members:
@@ -268,6 +268,15 @@ def test_auto_commit_commits_at_the_end(topic, send, consumer, group, msk_broker
     read(one, 5)
     one.close()
     assert msk_broker.committed(group, name) == {0: 5}
+
+
+def test_records_that_were_not_polled_are_not_committed_at_the_end(topic, send, consumer, group, msk_broker):
+    name = topic()
+    send(name, *[b"x"] * 50)
+    one = joined(consumer, group, name, enable_auto_commit=True)
+    read(one, 3)
+    one.close()
+    assert msk_broker.committed(group, name) == {0: 3}
 
 
 def test_a_stranger_cannot_commit_while_the_group_is_active(topic, consumer, group, msk_broker):
