@@ -221,17 +221,17 @@ class EventSourceMapping:
     def start(self) -> None:
         """Poll on a thread in real time; the test's clock follows the machine's until `stop()`.
 
-        A transition that is under way is over with that, and those that come take no time: here it would be real.
+        A transition that is under way is over with that, and those that come take no time: here it would be real. A
+        topic that does not exist yet is waited for.
         """
         if self._background is not None:
             raise MskError("This mapping runs in the background already.")
         self._check_open()
         self._apply(self._lifecycle.finish(self.clock.now_ms()))
-        pipeline = self._open()
-        if pipeline is None:
+        if self.state != "Enabled":
             raise MskError(f"This mapping is {self.state}: esm.enable() it before you start it.")
         self._polls_in_background = True
-        self._background = Background(pipeline, self.clock, self.function.name)
+        self._background = Background(self._open_when_there, self.clock, self.function.name)
 
     def stop(self) -> None:
         """End the background mode; a call of the function that is under way is waited for.
@@ -419,7 +419,8 @@ class EventSourceMapping:
         if self.state != "Enabled":
             return None
         if self._pipeline is None:
-            self._refuse_missing_topic()
+            if not self._has_topic():
+                raise BrokerError(self._no_topic, code="UNKNOWN_TOPIC_OR_PART")
             self._pipeline = Pipeline(
                 broker=self.broker,
                 config=self.config,
@@ -434,14 +435,26 @@ class EventSourceMapping:
             )
         return self._pipeline
 
-    def _refuse_missing_topic(self) -> None:
-        if not self.broker.partition_count(self.topic):
-            text = (
-                f"The mapping polls the topic {self.topic!r}, which the broker does not have: "
-                f"create it, for instance with msk_topic({self.topic!r})."
-            )
-            self.journal.append(PollFailed(time_ms=self.clock.now_ms(), error=text, result=problem_of(None).result))
-            raise BrokerError(text, code="UNKNOWN_TOPIC_OR_PART")
+    def _open_when_there(self) -> Pipeline | None:
+        """The pipeline, or `None` as long as there is no topic to poll."""
+        return self._open() if self._pipeline is not None or self._has_topic() else None
+
+    def _has_topic(self) -> bool:
+        """Whether the broker has the topic; the journal says once that it has not."""
+        if self.broker.partition_count(self.topic):
+            return True
+        last = next(reversed(self.journal), None)
+        if not isinstance(last, PollFailed) or last.error != self._no_topic:
+            result = problem_of(None).result
+            self.journal.append(PollFailed(time_ms=self.clock.now_ms(), error=self._no_topic, result=result))
+        return False
+
+    @property
+    def _no_topic(self) -> str:
+        return (
+            f"The mapping polls the topic {self.topic!r}, which the broker does not have: "
+            f"create it, for instance with msk_topic({self.topic!r})."
+        )
 
     def _parse(self, parameters: MappingParameters) -> EventSourceMappingConfig:
         __tracebackhide__ = True
