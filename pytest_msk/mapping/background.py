@@ -51,19 +51,19 @@ class Background:
                 if pipeline is None:
                     self._ending.wait(_BACKOFF)
                     continue
-                pipeline.limit = self._limit
+                pipeline.sender.limit = self._limit
                 event = pipeline.step(wait=self._patience(pipeline))
                 if event is not None:
                     with self._progress:
                         self._progress.notify_all()
-                if pipeline.last_error is not None or pipeline.out_of_reach:
+                if pipeline.sender.failing or pipeline.out_of_reach:
                     self._ending.wait(_BACKOFF)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
             self._error = error
         finally:
             self._limit.close()
             if pipeline is not None:
-                pipeline.limit = None
+                pipeline.sender.limit = None
             with self._progress:
                 self._progress.notify_all()
 

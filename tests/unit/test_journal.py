@@ -18,7 +18,11 @@ from pytest_msk.journal import (
     CloseReason,
     CommitFailed,
     Committed,
+    Condition,
+    DestinationFailed,
+    Dropped,
     Event,
+    Expired,
     FaultInjected,
     Filtered,
     NotInvoked,
@@ -26,6 +30,8 @@ from pytest_msk.journal import (
     PollFailed,
     PositionReset,
     Revoked,
+    SentToDestination,
+    Split,
     State,
     StateChanged,
     Unfiltered,
@@ -55,12 +61,18 @@ FIELDS = {
     "request_id": st.uuids().map(str),
     "error": st.none() | texts,
     "log": texts,
+    "item_failures": offsets,
+    "invalid_response": st.none() | texts,
+    "left": offsets,
+    "right": offsets,
+    "condition": st.sampled_from(typing.get_args(Condition)),
+    "destination": texts,
     "result": texts,
     "fault": texts,
 }
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked, PollFailed, FaultInjected,
+    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, PollFailed, FaultInjected,
 )  # fmt: skip
 
 
@@ -68,7 +80,9 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     fields = {field.name: FIELDS[field.name] for field in dataclasses.fields(kind)}
     if kind is BatchClosed:
         fields["reason"] = st.sampled_from(typing.get_args(CloseReason))
-    if kind in (CommitFailed, NotInvoked, PollFailed):
+    if kind is Attempt:
+        fields["records"] = st.none() | offsets
+    if kind in (CommitFailed, NotInvoked, DestinationFailed, PollFailed):
         fields["error"] = texts
     return st.builds(kind, **fields)
 
