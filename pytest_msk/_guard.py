@@ -1,7 +1,7 @@
 """Guard: what a boto3 client may reach. Nothing reaches the real AWS by accident.
 
-A request goes to this machine, or to a library that answers in the network's place (moto, botocore's Stubber); any other
-is answered here with an error, at the last step before the network.
+A request goes to this machine, or to a library that answers in the network's place (moto, botocore's Stubber); any
+other is answered here with an error, at the last step before the network.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Scaling:
 
     def __post_init__(self) -> None:
         if not 1 <= self.minimum <= self.maximum:
-            raise ValueError(f"Pollers from {self.minimum} to {self.maximum}: 1 or more, and not fewer than the minimum.")
+            raise ValueError(f"Pollers from {self.minimum} to {self.maximum}: give 1 or more, the lower number first.")
 
     @property
     def automatic(self) -> bool:

@@ -80,7 +80,7 @@ def test_equal_minimum_and_maximum_switch_scaling_off(number, load):
     ("records", "pollers"),
     [((0, 0, 0, 0), 1), ((297, 1, 1, 1), 1), ((298, 1, 1, 1), 2), ((298, 300, 1, 1), 2), ((298, 301, 1, 1), 3),
      ((10**6, 1, 1, 1), 4)],
-    ids=["no lag", "one minute of one", "one record more", "of two", "one record more than two", "as many as partitions"],
+    ids=["no lag", "one minute of one", "one record more", "of two", "more than two", "a poller each"],
 )  # fmt: skip
 def test_a_poller_reads_five_megabytes_a_second(records, pollers):
     load = Load(pollers=1, lag=lag(*records), record_bytes=MB)
