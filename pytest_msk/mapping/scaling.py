@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil, inf
-from typing import Literal
 
-__all__ = ["DEFAULT_MAXIMUM_POLLERS", "Evaluations", "Load", "Scaling", "ScalingDecision", "ScalingReason"]
+from ..journal import ScalingReason
+
+__all__ = ["DEFAULT_MAXIMUM_POLLERS", "Evaluations", "Load", "Scaling", "ScalingDecision"]
 
 #: How often the lag is evaluated, milliseconds.
 EVALUATION_MS = 60_000
@@ -28,9 +29,6 @@ POLLER_BYTES_PER_SECOND = 5 * 1024 * 1024
 PROVISIONED_INVOCATIONS, ON_DEMAND_INVOCATIONS = 5, 1
 #: MaximumPollers where it is not given.
 DEFAULT_MAXIMUM_POLLERS = 200
-
-#: Why the number of pollers is what it is.
-ScalingReason = Literal["bounds", "throttled", "lag", "idle", "steady"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
