@@ -92,6 +92,7 @@ _TYPES: dict[str, _Shape] = {
     "enabled": (bool,),
     "null_tombstones": (bool,),
     "retry_backoff_in_seconds": (int, float),
+    "event_pollers": (int, str),
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..clock import Deadline, VirtualClock
 from ..errors import MskError
 from ..functions import TimeLimit
-from .pipeline import Pipeline
+from .event_pollers import EventPollers
 
 __all__ = ["Background"]
 
@@ -27,7 +27,7 @@ class Background:
         name: the function's name.
     """
 
-    def __init__(self, pipeline: Pipeline, clock: VirtualClock, name: str) -> None:
+    def __init__(self, pipeline: EventPollers, clock: VirtualClock, name: str) -> None:
         self._pipeline = pipeline
         self._limit = pipeline.limit = TimeLimit(name)
         self._clock = clock

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ..filters.criteria import MAX_FILTERS, FilterCriteria, InvalidFilter
 from . import _validation as validation
 from ._validation import EventSourceMappingError
 from .parameters import MappingParameters, StartingPosition
+from .scaling import Scaling
 
 __all__ = ["DEFAULT_WINDOW_MS", "EventSourceMappingConfig", "EventSourceMappingError"]
 
@@ -44,6 +46,7 @@ class EventSourceMappingConfig:
     filters: FilterCriteria
     null_tombstones: bool = False
     retry_backoff_ms: int = 0
+    scaling: Scaling | None = None
 
     @classmethod
     def parse(
@@ -94,4 +97,14 @@ class EventSourceMappingConfig:
             filters=filters,
             null_tombstones=parameters.get("null_tombstones", False),
             retry_backoff_ms=round(parameters.get("retry_backoff_in_seconds", 0) * 1000),
+            scaling=_scaling(parameters.get("event_pollers", 1)),
         )
+
+
+def _scaling(event_pollers: int | Literal["auto"]) -> Scaling | None:
+    """Within which limits there may be how many event pollers; `None` for one, for ever."""
+    if event_pollers == "auto":
+        return Scaling()
+    if isinstance(event_pollers, str) or event_pollers < 1:
+        raise ValueError(f"event_pollers={event_pollers!r}: a number of event pollers, 1 or more, or 'auto'.")
+    return None if event_pollers == 1 else Scaling(minimum=event_pollers, maximum=event_pollers)

@@ -19,6 +19,8 @@ from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
 from .delivery import DeliveryBlocked
+from .event_pollers import EventPollers
+from .metrics import Meter, Metrics
 from .parameters import MappingParameters
 from .pipeline import Pipeline
 from .starting import StartingPositions
@@ -76,7 +78,8 @@ class EventSourceMapping:
         self.timeout = timeout
         self.starting = StartingPositions(broker, self.config)
         self._numbers = count(1)
-        self._pipeline: Pipeline | None = None
+        self._meter = Meter(self.journal, self._lag)
+        self._pipeline: EventPollers | None = None
         self._background: Background | None = None
         self._stepping = self._closed = False
         self._state: State = "Creating"
@@ -123,6 +126,16 @@ class EventSourceMapping:
     def last_error(self) -> FunctionError | None:
         """The function error of the last attempt, with the handler's own exception; `None` after a success."""
         return self._pipeline.last_error if self._pipeline else None
+
+    @property
+    def metrics(self) -> Metrics:
+        """AWS's metrics as they are now (spec 7.4); `offset_lag` asks the broker whenever it is read."""
+        return self._meter.read()
+
+    @property
+    def event_pollers(self) -> int:
+        """How many event pollers are members of the group now; 0 before the mapping polls and while it does not."""
+        return self._pipeline.pollers if self._pipeline else 0
 
     # --- stepped
 
@@ -304,8 +317,8 @@ class EventSourceMapping:
         if self._closed:
             raise MskError("This mapping is closed; its journal can still be read.")
 
-    def _open(self) -> Pipeline | None:
-        """The pipeline, made when the mapping first polls; `None` while it is disabled."""
+    def _open(self) -> EventPollers | None:
+        """The event pollers, made when the mapping first polls; `None` while it is disabled."""
         self._check_open()
         if self._state != "Enabled":
             return None
@@ -315,18 +328,39 @@ class EventSourceMapping:
                     f"The mapping polls the topic {self.topic!r}, which the broker does not have: "
                     f"create it, for instance with msk_topic({self.topic!r})."
                 )
-            self._pipeline = Pipeline(
+            self._pipeline = EventPollers(
+                self._make_pipeline,
+                scaling=self.config.scaling,
+                lag=self._lag,
                 broker=self.broker,
-                config=self.config,
-                function=self.function,
                 group=self.consumer_group_id,
-                starting=self.starting,
-                numbers=self._numbers,
                 journal=self.journal,
                 clock=self.clock,
                 timeout=self.timeout,
             )
         return self._pipeline
+
+    def _make_pipeline(self, number: int, waiting: Callable[[], None]) -> Pipeline:
+        return Pipeline(
+            broker=self.broker,
+            config=self.config,
+            function=self.function,
+            group=self.consumer_group_id,
+            starting=self.starting,
+            numbers=self._numbers,
+            journal=self.journal,
+            clock=self.clock,
+            timeout=self.timeout,
+            client_id=f"{self.uuid}-{number}",
+            waiting=waiting,
+        )
+
+    def _lag(self) -> dict[int, int]:
+        """Per partition how many offsets of the log are behind the group's."""
+        committed = self.broker.committed(self.consumer_group_id, self.topic)
+        marks = self.broker.watermarks(self.topic) if self.broker.partition_count(self.topic) else {}
+        positions = {p: self.starting.choose(p, committed.get(p, -1), mark) for p, mark in marks.items()}
+        return {partition: mark.high - positions[partition] for partition, mark in marks.items()}
 
     def _refuse_timeout(self) -> None:
         if self.function.timeout > MAX_MAPPING_TIMEOUT:

@@ -70,3 +70,4 @@ class MappingParameters(TypedDict, total=False):
     enabled: bool
     null_tombstones: bool
     retry_backoff_in_seconds: float
+    event_pollers: int | Literal["auto"]

@@ -6,7 +6,7 @@ only time is missing. A stepped mapping calls it from the test, a background one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import starmap
 
 from ..brokers import Broker
@@ -60,6 +60,8 @@ class Pipeline:
         journal: gets every event.
         clock: tells the time.
         timeout: seconds of real time that the broker may take.
+        client_id: what the id of its member of the group begins with.
+        waiting: called again and again while it waits for the broker.
     """
 
     def __init__(
@@ -74,12 +76,16 @@ class Pipeline:
         journal: Journal,
         clock: Clock,
         timeout: float,
+        client_id: str,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._function = function
         self._journal = journal
         self._clock = clock
-        self._poller = Poller(broker, config.topic, group, starting, self, timeout)
+        self._poller = Poller(
+            broker, config.topic, group, starting, self, timeout, client_id=client_id, waiting=waiting
+        )
         envelope = Envelope(bootstrap_servers=broker.bootstrap_servers, event_source_arn=config.event_source_arn)
         self._batcher = Batcher(config.topic, envelope, config.batch_size, numbers=numbers)
         self._window = Window(config.window_ms, clock.now_ms())
@@ -93,6 +99,9 @@ class Pipeline:
         self._unfiltered: dict[int, list[int]] = {}
         self._delivery: Delivery | None = None
         self._read_back = Topic(config.topic, broker=broker, clock=clock, timeout=timeout).at
+        #: What the group gave and took, held back until all pollers of the mapping have heard of it; `None` if that is
+        #: written down at once.
+        self.held: list[Event] | None = None
         self.last_error: FunctionError | None = None
         #: Ends the function's calls by real time; without it only the clock's time counts.
         self.limit: TimeLimit | None = None
@@ -101,17 +110,23 @@ class Pipeline:
 
     def assigned(self, positions: Mapping[int, int]) -> None:
         """See `PollerEvents`."""
-        self._write(Assigned(time_ms=self._clock.now_ms(), positions=positions))
+        self._tell(Assigned(time_ms=self._clock.now_ms(), positions=positions))
 
     def revoked(self, partitions: tuple[int, ...]) -> None:
         """See `PollerEvents`. What was read and not committed is read again by the next owner."""
         self._give_up()
-        self._write(Revoked(time_ms=self._clock.now_ms(), partitions=partitions))
+        self._tell(Revoked(time_ms=self._clock.now_ms(), partitions=partitions))
 
     def position_reset(self, partition: int, offset: int, position: int) -> None:
         """See `PollerEvents`."""
         now = self._clock.now_ms()
-        self._write(PositionReset(time_ms=now, partition=partition, offset=offset, position=position))
+        self._tell(PositionReset(time_ms=now, partition=partition, offset=offset, position=position))
+
+    def _tell(self, event: Event) -> None:
+        if self.held is None:
+            self._write(event)
+        else:
+            self.held.append(event)
 
     # --- driving
 
@@ -145,6 +160,15 @@ class Pipeline:
         if not self._batcher.room:
             return self._close_batch()
         return self._poll(wait) or self._close_batch()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given the poller its partitions."""
+        return self._poller.joined
+
+    def serve(self, timeout: float = 0) -> None:
+        """Let the poller take part in the group's life; waits at most `timeout` seconds for something to happen."""
+        self._poller.serve(timeout)
 
     def close(self) -> None:
         """Leave the group; what is under way is given up and not committed."""

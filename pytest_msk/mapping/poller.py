@@ -8,7 +8,7 @@ are taken, by (timestamp, partition), follows from the logs alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -60,6 +60,8 @@ class Poller:
         starting: where partitions are begun.
         events: is told of assignments and resets.
         timeout: seconds that the broker may take to answer or to let the poller join its group.
+        client_id: what the member's id begins with: the group's members are given partitions in the order of their ids.
+        waiting: called again and again while the poller waits for the broker.
     """
 
     def __init__(
@@ -70,6 +72,9 @@ class Poller:
         starting: StartingPositions,
         events: PollerEvents,
         timeout: float,
+        *,
+        client_id: str,
+        waiting: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._topic = topic
@@ -77,6 +82,7 @@ class Poller:
         self._starting = starting
         self._events = events
         self._timeout = timeout
+        self._waiting = waiting
         self._queues: dict[int, FetchedQueue] = {}
         self._marks: dict[int, Watermarks] = {}
         self._joined = False
@@ -86,6 +92,7 @@ class Poller:
         self._known_partitions = broker.partition_count(self._topic)
         self._consumer: Consumer = broker.consumer(
             group,
+            client_id=client_id,
             enable_auto_commit=False,
             enable_auto_offset_store=False,
             enable_partition_eof=True,
@@ -98,6 +105,11 @@ class Poller:
         self._subscribe()
 
     # --- membership
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given this member its partitions, be it none."""
+        return self._joined
 
     def join(self) -> None:
         """Wait until the group has given this member its partitions, be it none.
@@ -136,9 +148,13 @@ class Poller:
         self.join()
         return self._generation != generation
 
-    def serve(self) -> None:
-        """Take part in the group's life, rebalances included, while a batch keeps the pipeline busy."""
-        self._receive(0, limit=1)  # the client gives no events without records
+    def serve(self, timeout: float = 0) -> None:
+        """Take part in the group's life, rebalances included, while something else keeps the pipeline busy.
+
+        Args:
+            timeout: seconds to wait for something to happen.
+        """
+        self._receive(timeout, limit=1)  # the client gives no events without records
 
     def _subscribe(self) -> None:
         self._consumer.subscribe(
@@ -286,6 +302,8 @@ class Poller:
     def _receive(self, timeout: float, limit: int = _CHUNK) -> None:
         """Let the client do its work and queue what it has fetched; waits at most `timeout` seconds for the first."""
         found = self._consumer.consume(limit, 0) or (self._consumer.consume(1, timeout) if timeout else [])
+        if timeout:
+            self._waiting()
         messages = [message for message in found if message.error() is None]
         for partition, run in groupby(messages, lambda message: message.partition()):
             self._append(cast(int, partition), list(run))
