@@ -43,6 +43,7 @@ class EventSourceMapping:
         broker: where the topic is.
         clock: the test's clock.
         timeout: seconds of real time that the broker may take to answer.
+        allow_aws: let an on-failure destination be in the real AWS, not only under moto or at a loopback endpoint.
         parameters: AWS's parameters in snake_case; see `MappingParameters`.
 
     Raises:
@@ -58,6 +59,7 @@ class EventSourceMapping:
         broker: Broker,
         clock: VirtualClock | None = None,
         timeout: float = 30.0,
+        allow_aws: bool = False,
         **parameters: Unpack[MappingParameters],
     ) -> None:
         __tracebackhide__ = True
@@ -76,6 +78,7 @@ class EventSourceMapping:
         self.uuid = str(uuid.uuid4())
         self.journal = Journal()
         self.timeout = timeout
+        self.allow_aws = allow_aws
         self.starting = StartingPositions(broker, self.config)
         self._numbers = count(1)
         self._meter = Meter(self.journal, self._lag)
