@@ -95,6 +95,11 @@ class EventPollers:
         return min((due for pipeline in self._pipelines if (due := pipeline.due_ms) is not None), default=None)
 
     @property
+    def out_of_reach(self) -> bool:
+        """Whether the test has put the broker out of their reach."""
+        return any(pipeline.out_of_reach for pipeline in self._pipelines)
+
+    @property
     def limit(self) -> TimeLimit | None:
         """Ends the function's calls by real time; without it only the clock's time counts."""
         return self._limit

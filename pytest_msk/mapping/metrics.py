@@ -23,6 +23,7 @@ from ..journal import (
     NotInvoked,
     Polled,
     PollersScaled,
+    PollFailed,
     PositionReset,
     SentToDestination,
 )
@@ -160,6 +161,8 @@ class Meter:
             counts["provisioned_pollers"] = max(counts["provisioned_pollers"], event.pollers)
         elif isinstance(event, Committed):
             self._count_commit(event.positions)
+        elif isinstance(event, PollFailed):
+            counts["polling_error_count"] += 1
         elif isinstance(event, CommitFailed):
             counts["commit_error_count"] += 1
 

@@ -22,6 +22,7 @@ from pytest_msk.journal import (
     NotInvoked,
     Polled,
     PollersScaled,
+    PollFailed,
     PositionReset,
     Revoked,
     SentToDestination,
@@ -93,6 +94,7 @@ FAILED = {"failed_invoke_event_count": 10, "invoke_error_count": 1}
                 "destination_delivery_failures": 1,
             },
         ),
+        ([PollFailed(time_ms=0, error="no", result="PROBLEM")], {"polling_error_count": 1}),
         ([CommitFailed(time_ms=0, positions={0: 5}, error="no")], {"commit_error_count": 1}),
         (
             [
