@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_msk import find_anomalies
@@ -67,7 +67,7 @@ operations = st.lists(
 )
 
 
-def run(broker, batch_size, window, every_third_filtered, program) -> tuple[list[Event], list[object]]:
+def run(broker, batch_size, window, every_third_filtered, program, **more) -> tuple[list[Event], list[object]]:
     """The journal of a run, and what its function saw: request ids and uuids left out."""
     clock = VirtualClock(START_MS)
     sandbox = Sandbox(broker, clock, "invariants", 30)
@@ -83,7 +83,7 @@ def run(broker, batch_size, window, every_third_filtered, program) -> tuple[list
 
     try:
         topic = sandbox.topic("invariants", partitions=PARTITIONS)
-        parameters = {}
+        parameters = dict(more)
         if every_third_filtered:
             pattern = '{"value": {"third": [false]}}'
             parameters["filter_criteria"] = {"Filters": [{"Pattern": pattern}]}
@@ -142,3 +142,10 @@ def test_invariants_hold_and_the_same_input_gives_the_same_journal(
 ):
     first = run(msk_broker, batch_size, window, every_third_filtered, program)
     assert run(msk_broker, batch_size, window, every_third_filtered, program) == first
+
+
+@settings(max_examples=max(2, settings.default.max_examples // 25))  # a rebalance takes half a second of real time
+@given(batch_size=st.integers(1, 9), every_third_filtered=st.booleans(), program=operations)
+def test_invariants_hold_with_several_event_pollers(msk_broker, batch_size, every_third_filtered, program):
+    first = run(msk_broker, batch_size, 0, every_third_filtered, program, event_pollers=2)
+    assert run(msk_broker, batch_size, 0, every_third_filtered, program, event_pollers=2) == first
