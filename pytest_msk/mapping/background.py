@@ -56,7 +56,7 @@ class Background:
                 if event is not None:
                     with self._progress:
                         self._progress.notify_all()
-                if pipeline.last_error is not None or pipeline.out_of_reach:
+                if pipeline.failing or pipeline.out_of_reach:
                     self._ending.wait(_BACKOFF)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
             self._error = error

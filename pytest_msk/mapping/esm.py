@@ -20,7 +20,9 @@ from ..journal import Attempt, Event, Journal, NotInvoked, PollFailed, State, St
 from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
-from .delivery import DeliveryBlocked
+from .delivery import Delivery, DeliveryBlocked
+from .destinations import Destination
+from .destinations.opening import OpenedDestination, open_destination
 from .event_pollers import EventPollers
 from .lifecycle import Cause, Lifecycle
 from .metrics import Meter, Metrics
@@ -85,6 +87,7 @@ class EventSourceMapping:
         self._numbers = count(1)
         self._meter = Meter(self.journal, self._lag)
         self._pipeline: EventPollers | None = None
+        self._opened: OpenedDestination | None = None
         self._background: Background | None = None
         self._stepping = self._closed = self._polls_in_background = False
         #: What an update that is under way makes of configuration, function and parameters when it is complete.
@@ -182,8 +185,11 @@ class EventSourceMapping:
     def drain(self, *, max_attempts: int = 100) -> tuple[Attempt, ...]:
         """Step until every record of the topic is dealt with, moving the clock to whatever is due next.
 
+        Retries that the parameters limit run out, and a record that is dropped or sent to the destination is no error.
+
         Args:
-            max_attempts: how often one batch may fail before this gives up; AWS would not.
+            max_attempts: how often one batch may fail in a row where nothing limits its retries, or be throttled; AWS
+                would go on. Where only `maximum_record_age_in_seconds` does, the clock is moved to that age.
 
         Returns:
             The attempts that were made.
@@ -198,23 +204,38 @@ class EventSourceMapping:
         failures = 0
         while True:
             event = self.step()
+            if isinstance(event, Attempt):
+                attempts.append(event)
             if isinstance(event, Attempt | NotInvoked):
-                if isinstance(event, Attempt):
-                    attempts.append(event)
-                failures = 0 if event.error is None else failures + 1
+                failures = self._failures(event, failures)
                 if failures >= max_attempts:
-                    cause = self.last_error.exception if self.last_error else None
-                    raise self._blocked(event, failures) from cause
+                    self._pass_time(event, failures)
             elif event is None:
                 due = self._pipeline.due_ms if self._pipeline else self._lifecycle.due_ms
                 if due is None:
                     return tuple(attempts)
                 self.clock.advance_to(due)
 
-    def _blocked(self, attempt: Attempt | NotInvoked, failures: int) -> DeliveryBlocked:
-        assert self._pipeline is not None
-        assert self._pipeline.delivery is not None
-        batch = self._pipeline.delivery.batch
+    def _failures(self, event: Attempt | NotInvoked, failures: int) -> int:
+        """How often a batch has failed in a row, without those failures after which its retries run out."""
+        if isinstance(event, NotInvoked):
+            return failures + 1
+        limited = self.config.rules.retries is not None
+        return failures + 1 if (event.failed or event.item_failures) and not limited else 0
+
+    def _pass_time(self, event: Attempt | NotInvoked, failures: int) -> None:
+        """A batch has failed too often: move the clock to when its records are too old, or raise."""
+        __tracebackhide__ = True
+        delivery = self._pipeline.delivery if self._pipeline else None
+        if delivery is None:
+            return  # its partitions were taken away
+        if delivery.too_old_ms is None:
+            cause = self.last_error.exception if self.last_error else None
+            raise self._blocked(event, delivery, failures) from cause
+        self.clock.advance_to(max(delivery.too_old_ms, self.clock.now_ms()))
+
+    def _blocked(self, event: Attempt | NotInvoked, delivery: Delivery, failures: int) -> DeliveryBlocked:
+        batch = delivery.batch
         ranges = ", ".join(
             f"{self.topic}-{partition} offsets {', '.join(f'{r.start}-{r.stop - 1}' for r in runs)}"
             for partition, runs in batch.records.items()
@@ -222,14 +243,19 @@ class EventSourceMapping:
         count = "1 record" if batch.count == 1 else f"{batch.count} records"
         location = self.last_error.location() if self.last_error else None
         where = f"at {location} " if location else ""
+        error = event.error or ""
+        if isinstance(event, Attempt) and not event.error:
+            left = sum(len(run) for runs in event.item_failures.values() for run in runs)
+            error = event.invalid_response or f"{left} item failures in the response"
         return DeliveryBlocked(
-            f"Batch {attempt.batch} ({count}: {ranges}) failed {failures} times in a row, the last time "
-            f"{where}with {attempt.error}. AWS would go on until the records expire, and nothing behind them would be "
-            "delivered. Mend the function, or expect this error; drain(max_attempts=...) sets its limit.",
+            f"Batch {event.batch} ({count}: {ranges}) failed {failures} times in a row, the last time "
+            f"{where}with {error}{'' if error.endswith('.') else '.'} AWS would go on until the records expire, and "
+            "nothing behind them would be delivered. Mend the function, or expect this error; drain(max_attempts=...) "
+            "sets its limit.",
             batch=batch.number,
             records=batch.records,
             failures=failures,
-            error=attempt.error or "",
+            error=error,
         )
 
     # --- in the background
@@ -422,8 +448,11 @@ class EventSourceMapping:
             self._stop_background()
         finally:
             pipeline, self._pipeline = self._pipeline, None
-            if pipeline is not None:
-                pipeline.close()
+            try:
+                if pipeline is not None:
+                    pipeline.close()
+            finally:
+                self._close_destination()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -449,11 +478,27 @@ class EventSourceMapping:
             )
         return self._pipeline
 
+    def _destination(self) -> Destination | None:
+        """The on-failure destination, one for all pollers; opened here unless it is one of the caller's own."""
+        target = self.config.destination
+        if not isinstance(target, str):
+            return target
+        if self._opened is None:
+            self._opened = open_destination(target, broker=self.broker, timeout=self.timeout, allow_aws=self.allow_aws)
+        return self._opened
+
+    def _close_destination(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
     def _make_pipeline(self, number: int, waiting: Callable[[], None]) -> Pipeline:
         return Pipeline(
             broker=self.broker,
             config=self.config,
             function=self.function,
+            destination=self._destination(),
+            mapping_uuid=self.uuid,
             group=self.consumer_group_id,
             starting=self.starting,
             numbers=self._numbers,

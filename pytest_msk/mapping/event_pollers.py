@@ -16,9 +16,10 @@ from ..errors import BrokerError
 from ..functions import FunctionError, TimeLimit
 from ..journal import Assigned, Attempt, BatchClosed, Event, Journal, NotInvoked, PollersScaled, Revoked, ScalingReason
 from ._offsets import count_of
-from .delivery import Commit, Delivery
+from .delivery import Delivery
 from .pipeline import Pipeline
 from .scaling import Evaluations, Scaling
+from .steps import Commit
 
 __all__ = ["EventPollers"]
 
@@ -83,7 +84,12 @@ class EventPollers:
     @property
     def last_error(self) -> FunctionError | None:
         """The function error of the last attempt of the poller which did the last thing."""
-        return self._last.last_error if self._pipelines else None
+        return self._last.sender.last_error if self._pipelines else None
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last call of the poller which did the last thing left records undone."""
+        return bool(self._pipelines) and self._last.sender.failing
 
     @property
     def _last(self) -> Pipeline:
@@ -108,7 +114,7 @@ class EventPollers:
     def limit(self, limit: TimeLimit | None) -> None:
         self._limit = limit
         for pipeline in self._pipelines:
-            pipeline.limit = limit
+            pipeline.sender.limit = limit
 
     def step(self, *, wait: float | None = None) -> Event | None:
         """Do the next due thing of the next poller that has one, see `Pipeline.step`; or change how many there are."""
@@ -177,7 +183,7 @@ class EventPollers:
     def _add(self) -> Pipeline:
         number = len(self._pipelines)
         pipeline = self._make(number, partial(self._serve_others, number))
-        pipeline.limit = self._limit
+        pipeline.sender.limit = self._limit
         self._pipelines.append(pipeline)
         return pipeline
 

@@ -16,7 +16,7 @@ from ..errors import BrokerError
 from ..events import Envelope
 from ..faults import MappingFaults, PollerCrashed
 from ..filters.criteria import record_metadata
-from ..functions import Delivered, FunctionError, FunctionStuck, LambdaFunction, ServiceError, TimeLimit
+from ..functions import LambdaFunction
 from ..journal import (
     Assigned,
     Attempt,
@@ -24,14 +24,15 @@ from ..journal import (
     CommitFailed,
     Committed,
     Event,
+    Expired,
     FaultInjected,
     Filtered,
     Journal,
-    NotInvoked,
     Offsets,
     Polled,
     PollFailed,
     PositionReset,
+    Positions,
     Revoked,
     Unfiltered,
     offset_runs,
@@ -40,11 +41,14 @@ from ..records import RecordEncoder, encoder
 from ..topics import Topic
 from .batching import Batcher, Window
 from .config import EventSourceMappingConfig
-from .delivery import Commit, Delivery, Invoke
+from .delivery import Delivery, DeliveryState
+from .destinations import Destination
 from .fetched import Fetched, Run
 from .poller import Poller
 from .problems import problem_of
+from .sender import Sender
 from .starting import StartingPositions
+from .steps import Commit, Done, Invoke, Wait
 
 __all__ = ["Pipeline"]
 
@@ -60,6 +64,8 @@ class Pipeline:
         broker: where the topic is.
         config: the mapping's settings.
         function: what is invoked.
+        destination: is told of records that are given up; `None` drops them.
+        mapping_uuid: the mapping's UUID.
         group: the consumer group's id.
         starting: where partitions are begun.
         numbers: the batches' numbers.
@@ -77,6 +83,8 @@ class Pipeline:
         broker: Broker,
         config: EventSourceMappingConfig,
         function: LambdaFunction,
+        destination: Destination | None,
+        mapping_uuid: str,
         group: str,
         starting: StartingPositions,
         numbers: Iterator[int],
@@ -87,8 +95,8 @@ class Pipeline:
         waiting: Callable[[], None] = lambda: None,
         faults: MappingFaults | None = None,
     ) -> None:
+        self._broker = broker
         self._config = config
-        self._function = function
         self._journal = journal
         self._clock = clock
         self._faults = MappingFaults() if faults is None else faults
@@ -119,13 +127,20 @@ class Pipeline:
         self._filtered: dict[int, list[int]] = {}
         self._unfiltered: dict[int, list[int]] = {}
         self._delivery: Delivery | None = None
-        self._read_back = Topic(config.topic, broker=broker, clock=clock, timeout=timeout).at
         #: What the group gave and took, held back until all pollers of the mapping have heard of it; `None` if that is
         #: written down at once.
         self.held: list[Event] | None = None
-        self.last_error: FunctionError | None = None
-        #: Ends the function's calls by real time; without it only the clock's time counts.
-        self.limit: TimeLimit | None = None
+        #: Calls the function, and tells of its last call.
+        self.sender = Sender(
+            function=function,
+            destination=destination,
+            mapping_uuid=mapping_uuid,
+            topic=config.topic,
+            envelope=envelope,
+            read_back=Topic(config.topic, broker=broker, clock=clock, timeout=timeout).at,
+            write=self._write,
+            clock=clock,
+        )
 
     # --- what the poller tells
 
@@ -138,10 +153,12 @@ class Pipeline:
         self._give_up()
         self._tell(Revoked(time_ms=self._clock.now_ms(), partitions=partitions))
 
-    def position_reset(self, partition: int, offset: int, position: int) -> None:
+    def position_reset(self, partition: int, offset: int, position: int, low: int) -> None:
         """See `PollerEvents`."""
         now = self._clock.now_ms()
         self._tell(PositionReset(time_ms=now, partition=partition, offset=offset, position=position))
+        if offset < low:
+            self._tell(Expired(time_ms=now, records={partition: (range(offset, low),)}))
 
     def _tell(self, event: Event) -> None:
         if self.held is None:
@@ -165,7 +182,7 @@ class Pipeline:
         """When the next thing is due if no record comes, epoch milliseconds; `None` when nothing is under way."""
         if self._delivery is not None:
             step = self._delivery.next(self._clock.now_ms())
-            return getattr(step, "until_ms", self._clock.now_ms())
+            return step.until_ms if isinstance(step, Wait) else self._clock.now_ms()
         return self._window.end_ms if self._batcher.count else None
 
     def step(self, *, wait: float | None = None) -> Event | None:
@@ -199,7 +216,7 @@ class Pipeline:
             self.injected("rebalance")
             self._poller.rejoin()
         if self._delivery is not None:
-            if self.last_error is not None:
+            if self.sender.failing:
                 self._poller.serve()
             if self._delivery is not None:
                 return self._deliver(self._delivery)
@@ -250,7 +267,7 @@ class Pipeline:
         if self._filtered:
             events.append(self._write(Filtered(time_ms=now, records=self._read_past(self._filtered))))
             if not self._batcher.count:
-                self._commit()
+                self._commit(dict(self._uncommitted))
         if not events and wait is None and self._poller.settle():
             return self._poll(wait)
         return events[0] if events else None
@@ -278,7 +295,8 @@ class Pipeline:
             self._encoders[partition] = encode
         passed, aside, unfiltered = self._filter(partition, records)
         offsets = [record[0] for record in passed]
-        added = self._batcher.add(partition, offsets, starmap(encode, passed))
+        timestamps = [record[1] for record in passed] if self._config.maximum_record_age_ms is not None else ()
+        added = self._batcher.add(partition, offsets, starmap(encode, passed), timestamps)
         left = records[records.index(passed[added]) :] if added < len(passed) else []
         if added:
             self._polled.setdefault(partition, []).extend(offsets[:added])
@@ -325,7 +343,9 @@ class Pipeline:
         if not self._batcher.count or (self._batcher.room and now < self._window.end_ms):
             return None
         batch = self._batcher.close(now)
-        self._delivery = Delivery(batch, backoff_ms=self._config.retry_backoff_ms)
+        delivery = self._delivery = Delivery(batch, dict(self._uncommitted), self._config.rules)
+        if batch.oversized:
+            return self._deliver(delivery)
         return self._write(
             BatchClosed(
                 time_ms=now,
@@ -337,59 +357,32 @@ class Pipeline:
         )
 
     def _deliver(self, delivery: Delivery) -> Event | None:
+        """Do what the delivery asks for; that is never a decision of this class."""
         step = delivery.next(self._clock.now_ms())
-        if isinstance(step, Invoke):
-            return self._invoke(delivery, step.attempt)
+        if isinstance(step, Wait | Done):
+            return None
         if isinstance(step, Commit):
-            event = self._commit()
+            event = self._commit(step.positions)
             delivery.committed()
-            self._delivery = None
+            if delivery.state is DeliveryState.DONE:
+                self._delivery = None
+                if self._config.provisioned is not None:
+                    self._window.restart(event.time_ms)  # the next one begins when the batch is completed (spec 3.2)
             return event
-        return None
-
-    def _invoke(self, delivery: Delivery, attempt: int) -> Event:
-        delivery.invoked()
-        batch, stuck = delivery.batch, None
-        delivered = Delivered(batch.records, self._read_back)
-        try:
-            invocation = self._function.invoke(batch.payload, self._clock, delivered=delivered, limit=self.limit)
-        except ServiceError as raised:
-            return self._refused(delivery, raised)
-        except BaseException as raised:
-            if not isinstance(raised, FunctionStuck) or raised.invocation is None:
-                delivery.interrupted()
-                raise
-            invocation, stuck = raised.invocation, raised
-        now = self._clock.now_ms()
-        self.last_error = invocation.error
-        if invocation.error is None:
-            delivery.succeeded()
-        else:
-            delivery.failed(now)
-        self._window.restart(now)
-        event = self._write(
-            Attempt(
-                time_ms=now,
-                batch=batch.number,
-                attempt=attempt,
-                request_id=invocation.request_id,
-                error=None if invocation.error is None else str(invocation.error),
-                log=invocation.log,
-            )
-        )
-        if stuck is not None:
-            raise stuck
+        if isinstance(step, Invoke) and self.sender.failing and (expired := self._expired(delivery)) is not None:
+            return expired
+        event = self.sender.do(delivery, step)
+        if isinstance(event, Attempt) and self._config.provisioned is None:
+            self._window.restart(event.time_ms)  # on demand already when the function has ended
         return event
 
-    def _refused(self, delivery: Delivery, error: ServiceError) -> Event:
-        """The function was not called: wait, and try again without counting an attempt (spec 4.1)."""
-        now = self._clock.now_ms()
-        self.last_error = FunctionError(type=error.code, message=error.message, exception=error)
-        delivery.refused(now)
-        return self._write(NotInvoked(time_ms=now, batch=delivery.batch.number, error=str(error)))
+    def _expired(self, delivery: Delivery) -> Event | None:
+        """Before records are tried again: those that retention has removed meanwhile are lost (spec 5.14)."""
+        marks = self._broker.watermarks(self._config.topic)
+        expired = delivery.truncated({partition: mark.low for partition, mark in marks.items()})
+        return self._write(Expired(time_ms=self._clock.now_ms(), records=expired)) if expired else None
 
-    def _commit(self) -> Event:
-        positions = dict(self._uncommitted)
+    def _commit(self, positions: Positions) -> Event:
         try:
             error = self._poller.commit(positions)
         except PollerCrashed:
@@ -398,7 +391,9 @@ class Pipeline:
             return crash
         now = self._clock.now_ms()
         if error is None:
-            self._uncommitted.clear()  # not before: what could not be committed now is committed next time
+            for partition, position in positions.items():
+                if self._uncommitted.get(partition) == position:  # what could not be committed is committed next time
+                    del self._uncommitted[partition]
             return self._write(Committed(time_ms=now, positions=positions))
         return self._write(CommitFailed(time_ms=now, positions=positions, error=error))
 

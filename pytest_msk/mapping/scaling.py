@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 
 from ..journal import ScalingReason
+from .provisioned import ProvisionedPollers
 
 __all__ = ["DEFAULT_MAXIMUM_POLLERS", "Evaluations", "Load", "Scaling", "ScalingDecision"]
 
@@ -29,6 +30,7 @@ POLLER_BYTES_PER_SECOND = 5 * 1024 * 1024
 PROVISIONED_INVOCATIONS, ON_DEMAND_INVOCATIONS = 5, 1
 #: MaximumPollers where it is not given.
 DEFAULT_MAXIMUM_POLLERS = 200
+_EVENT_POLLERS = "a number of event pollers, 1 or more, or 'auto'."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,34 @@ class Scaling:
     def __post_init__(self) -> None:
         if not 1 <= self.minimum <= self.maximum:
             raise ValueError(f"Pollers from {self.minimum} to {self.maximum}: give 1 or more, the lower number first.")
+
+    @classmethod
+    def of(cls, event_pollers: int | str | None, provisioned: ProvisionedPollers | None) -> Scaling | None:
+        """The limits that a mapping's parameters set; `None` for one poller, for ever.
+
+        Args:
+            event_pollers: the parameter of that name.
+            provisioned: the pollers of provisioned mode.
+
+        Raises:
+            ValueError: the parameter is neither a number nor `auto`, or a number in provisioned mode.
+        """
+        if isinstance(event_pollers, str) and event_pollers != "auto":
+            raise ValueError(f"event_pollers={event_pollers!r}: {_EVENT_POLLERS}")
+        if isinstance(event_pollers, int) and event_pollers < 1:
+            raise ValueError(f"event_pollers={event_pollers!r}: {_EVENT_POLLERS}")
+        if isinstance(event_pollers, int) and provisioned is not None:
+            raise ValueError(
+                f"event_pollers={event_pollers!r}: in provisioned mode MinimumPollers and MaximumPollers of "
+                "provisioned_poller_config say how many there are."
+            )
+        if provisioned is not None:
+            if event_pollers is None and provisioned.minimum == 1:
+                return None
+            return cls(minimum=provisioned.minimum, maximum=provisioned.maximum, invocations=PROVISIONED_INVOCATIONS)
+        if event_pollers in (None, 1):
+            return None
+        return cls() if isinstance(event_pollers, str) else cls(minimum=event_pollers, maximum=event_pollers)
 
     @property
     def automatic(self) -> bool:

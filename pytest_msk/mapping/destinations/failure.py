@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import orjson
 
 from ...errors import MskError
 from ...events import Envelope, KafkaEvent, decode
+from ...journal import Condition
 from ...records import Record
 
 __all__ = ["Condition", "Destination", "DestinationError", "FailedBatch", "ResponseContext"]
-
-#: Why the records were given up. A Kafka topic is told `RetriesExhausted` in place of the first one (spec 4.7).
-Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "MaximumPayloadSizeExceeded"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,9 +26,6 @@ class InMemoryDestination:
     def __repr__(self) -> str:
         return f"<InMemoryDestination {self.name!r}, {len(self.messages)} messages>"
 
-    def __len__(self) -> int:
-        return len(self.messages)
-
     @property
     def name(self) -> str:
         """What the journal calls it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from ...brokers import Broker
 from ...errors import NotSupported
@@ -10,26 +10,31 @@ from .aws import S3Destination, SnsDestination, SqsDestination
 from .failure import Destination
 from .kafka import KafkaDestination
 
-__all__ = ["open_destination"]
+__all__ = ["OpenedDestination", "open_destination"]
 
 _AwsDestination: TypeAlias = "SqsDestination | SnsDestination | S3Destination"
 _SERVICES: dict[str, type[_AwsDestination]] = {"sqs": SqsDestination, "sns": SnsDestination, "s3": S3Destination}
+
+
+class OpenedDestination(Destination, Protocol):
+    """A destination with something to free."""
+
+    def close(self) -> None:
+        """Free it."""
 
 
 def open_destination(
     target: str,
     *,
     broker: Broker,
-    mapping_uuid: str,  # noqa: ARG001 - each `FailedBatch` tells it
     timeout: float,
     allow_aws: bool = False,
-) -> Destination:
+) -> OpenedDestination:
     """The destination of a name; nothing is asked before the first batch is sent.
 
     Args:
         target: a queue's, topic's or bucket's ARN, or `kafka://topic`.
         broker: the mapping's own.
-        mapping_uuid: the mapping's UUID.
         timeout: seconds of real time that a request may take.
         allow_aws: let requests go to other machines, the real AWS among them.
 
