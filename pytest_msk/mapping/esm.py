@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -201,15 +202,15 @@ class EventSourceMapping:
         if max_attempts < 1:
             raise ValueError(f"max_attempts={max_attempts!r}: a number of attempts, 1 or more.")
         attempts: list[Attempt] = []
-        failures = 0
+        failures: Counter[int] = Counter()
         while True:
             event = self.step()
             if isinstance(event, Attempt):
                 attempts.append(event)
             if isinstance(event, Attempt | NotInvoked):
-                failures = self._failures(event, failures)
-                if failures >= max_attempts:
-                    self._pass_time(event, failures)
+                failed = failures[event.batch] = self._failures(event, failures[event.batch])
+                if failed >= max_attempts:
+                    self._pass_time(event, failed)
             elif event is None:
                 due = self._pipeline.due_ms if self._pipeline else self._lifecycle.due_ms
                 if due is None:

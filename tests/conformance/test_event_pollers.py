@@ -222,3 +222,37 @@ def test_the_lag_is_what_the_group_has_not_committed(msk_topic, msk_esm):
     produce(topic, 2)
     assert (esm.metrics.offset_lag, esm.metrics.max_offset_lag) == (4, 2)
     assert msk_esm(print, topic, starting_position="LATEST").metrics.offset_lag == 0
+
+
+def test_provisioned_mode_keeps_its_minimum_and_ends_at_its_maximum(msk_topic, msk_esm, msk_clock):
+    topic = msk_topic(partitions=6)
+    produce(topic, 60)
+    pollers = {"MinimumPollers": 2, "MaximumPollers": 3}
+    function = LambdaFunction(Slow(msk_clock, 20), timeout=30)
+    esm = msk_esm(function, topic, provisioned_poller_config=pollers, batch_size=1)
+    while esm.event_pollers < 3:
+        esm.step()
+    function.target.seconds = 0
+    msk_clock.advance(600)
+    esm.drain()
+    msk_clock.advance(60)
+    esm.step()
+    assert [(e.pollers, e.reason) for e in esm.journal.of(PollersScaled)] == [
+        (2, "start"), (3, "bounds"), (2, "idle"),
+    ]  # fmt: skip
+    assert_at_least_once(esm)
+
+
+@pytest.mark.parametrize("pollers", [{"MinimumPollers": 1}, {"MinimumPollers": 1, "MaximumPollers": 5}])
+def test_provisioned_mode_has_one_poller_unless_more_are_asked_for(msk_topic, msk_esm, pollers):
+    topic = msk_topic(partitions=3)
+    produce(topic, 1)
+    esm = msk_esm(lambda event, context: None, topic, provisioned_poller_config=pollers)
+    esm.drain()
+    assert esm.event_pollers == 1
+    assert esm.journal.of(PollersScaled) == ()
+
+
+def test_a_number_of_pollers_is_for_on_demand_only(msk_topic, msk_esm):
+    with pytest.raises(ValueError, match="in provisioned mode MinimumPollers and MaximumPollers of"):
+        msk_esm(print, msk_topic(), event_pollers=2, provisioned_poller_config={"MinimumPollers": 1})

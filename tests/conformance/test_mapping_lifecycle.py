@@ -239,7 +239,10 @@ def test_last_processing_result_has_aws_texts(msk_topic, msk_esm):
     assert esm.last_processing_result == "No records processed"
     topic.produce("x")
     results = []
-    while not function.seen and (event := esm.step()) is not None:
+    while not function.seen:
+        event = esm.step()
+        if event is None:
+            esm.clock.advance(0.1)  # the pause after a throttle
         if isinstance(event, Attempt | NotInvoked):
             results.append((type(event), esm.last_processing_result))
     failed = "PROBLEM: Function call failed"
