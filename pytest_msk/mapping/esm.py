@@ -221,7 +221,8 @@ class EventSourceMapping:
         """How often a batch has failed in a row, without those failures after which its retries run out."""
         if isinstance(event, NotInvoked):
             return failures + 1
-        limited = self.config.rules.retries is not None
+        delivery = self._pipeline.delivery if self._pipeline else None
+        limited = delivery is not None and delivery.rules.retries is not None
         return failures + 1 if (event.failed or event.item_failures) and not limited else 0
 
     def _pass_time(self, event: Attempt | NotInvoked, failures: int) -> None:

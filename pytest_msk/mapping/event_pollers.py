@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from .._offsets import count_of
 from ..brokers import Broker
 from ..clock import Clock, Deadline
 from ..errors import BrokerError
 from ..functions import FunctionError, TimeLimit
 from ..journal import Assigned, Attempt, BatchClosed, Event, Journal, NotInvoked, PollersScaled, Revoked, ScalingReason
-from ._offsets import count_of
 from .delivery import Delivery
 from .pipeline import Pipeline
 from .scaling import Evaluations, Scaling

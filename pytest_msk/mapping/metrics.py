@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
+from .._offsets import count_of
 from ..journal import (
     Assigned,
     Attempt,
@@ -27,7 +28,6 @@ from ..journal import (
     PositionReset,
     SentToDestination,
 )
-from ._offsets import count_of
 
 __all__ = ["Lag", "Meter", "Metrics"]
 

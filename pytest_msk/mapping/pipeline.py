@@ -55,6 +55,8 @@ __all__ = ["Pipeline"]
 
 #: Records of one poll at most, those that are filtered included: what was put aside is committed after it.
 _POLL = 10_000
+#: Attempts before each of which the log is asked what has expired; of those that follow, one in so many.
+_LOOKS = 100
 
 
 class Pipeline:
@@ -369,8 +371,10 @@ class Pipeline:
                 if self._config.provisioned is not None:
                     self._window.restart(event.time_ms)  # the next one begins when the batch is completed (spec 3.2)
             return event
-        if isinstance(step, Invoke) and self.sender.failing and (expired := self._expired(delivery)) is not None:
-            return expired
+        if isinstance(step, Invoke) and self.sender.failing and (step.attempt <= _LOOKS or step.attempt % _LOOKS == 0):
+            expired = self._expired(delivery)
+            if expired is not None:
+                return expired
         event = self.sender.do(delivery, step)
         if isinstance(event, Attempt) and self._config.provisioned is None:
             self._window.restart(event.time_ms)  # on demand already when the function has ended
