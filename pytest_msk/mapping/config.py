@@ -11,7 +11,7 @@ from .destinations import Destination
 from .parameters import MappingParameters, StartingPosition
 from .provisioned import ProvisionedPollers
 from .rules import DeliveryRules
-from .scaling import Scaling
+from .scaling import ON_DEMAND_INVOCATIONS, PROVISIONED_INVOCATIONS, Scaling
 
 __all__ = ["DEFAULT_WINDOW_MS", "EventSourceMappingConfig", "EventSourceMappingError"]
 
@@ -68,6 +68,11 @@ class EventSourceMappingConfig:
     retry_backoff_ms: int = 0
     scaling: Scaling | None = None
     transition_ms: int = 0
+
+    @property
+    def concurrent_invocations(self) -> int:
+        """How many invocations each event poller may have under way at a time (spec 7.2, 7.3)."""
+        return ON_DEMAND_INVOCATIONS if self.provisioned is None else PROVISIONED_INVOCATIONS
 
     @property
     def rules(self) -> DeliveryRules:

@@ -19,7 +19,6 @@ from ..journal import Assigned, Attempt, BatchClosed, Event, Journal, NotInvoked
 from .delivery import Delivery
 from .pipeline import Pipeline
 from .scaling import Evaluations, Scaling
-from .steps import Commit
 
 __all__ = ["EventPollers"]
 
@@ -114,7 +113,7 @@ class EventPollers:
     def limit(self, limit: TimeLimit | None) -> None:
         self._limit = limit
         for pipeline in self._pipelines:
-            pipeline.sender.limit = limit
+            pipeline.limit_calls(limit)
 
     def step(self, *, wait: float | None = None) -> Event | None:
         """Do the next due thing of the next poller that has one, see `Pipeline.step`; or change how many there are."""
@@ -149,11 +148,7 @@ class EventPollers:
 
     def _committing(self) -> int | None:
         """The number of the first poller that has done with records and not committed them."""
-        now = self._clock.now_ms()
-        for number, pipeline in enumerate(self._pipelines):
-            if pipeline.delivery is not None and isinstance(pipeline.delivery.next(now), Commit):
-                return number
-        return None
+        return next((number for number, pipeline in enumerate(self._pipelines) if pipeline.committing), None)
 
     def _scale(self, scaling: Scaling) -> Event | None:
         """Have as many pollers as there should be (spec 7.1, 7.2); the event says how many, if there were not."""
@@ -183,7 +178,7 @@ class EventPollers:
     def _add(self) -> Pipeline:
         number = len(self._pipelines)
         pipeline = self._make(number, partial(self._serve_others, number))
-        pipeline.sender.limit = self._limit
+        pipeline.limit_calls(self._limit)
         self._pipelines.append(pipeline)
         return pipeline
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import starmap
+from itertools import chain, starmap
 
 from ..brokers import Broker
 from ..clock import Clock
@@ -16,7 +16,7 @@ from ..errors import BrokerError
 from ..events import Envelope
 from ..faults import MappingFaults, PollerCrashed
 from ..filters.criteria import record_metadata
-from ..functions import LambdaFunction
+from ..functions import LambdaFunction, TimeLimit
 from ..journal import (
     Assigned,
     Attempt,
@@ -40,6 +40,7 @@ from ..journal import (
 from ..records import RecordEncoder, encoder
 from ..topics import Topic
 from .batching import Batcher, Window
+from .concurrency import ConcurrentInvocation
 from .config import EventSourceMappingConfig
 from .delivery import Delivery, DeliveryState
 from .destinations import Destination
@@ -60,7 +61,9 @@ _LOOKS = 100
 
 
 class Pipeline:
-    """Reads a topic and delivers it to a function, one batch at a time.
+    """Reads a topic and delivers it to a function: on demand one batch at a time, provisioned up to five (spec 7.2).
+
+    A batch is read while all others are held up: their calls failed, or were refused. None has a partition of another.
 
     Args:
         broker: where the topic is.
@@ -128,12 +131,11 @@ class Pipeline:
         self._polled: dict[int, list[int]] = {}
         self._filtered: dict[int, list[int]] = {}
         self._unfiltered: dict[int, list[int]] = {}
-        self._delivery: Delivery | None = None
         #: What the group gave and took, held back until all pollers of the mapping have heard of it; `None` if that is
         #: written down at once.
         self.held: list[Event] | None = None
-        #: Calls the function, and tells of its last call.
-        self.sender = Sender(
+        new_sender = partial(
+            Sender,
             function=function,
             destination=destination,
             mapping_uuid=mapping_uuid,
@@ -143,6 +145,13 @@ class Pipeline:
             write=self._write,
             clock=clock,
         )
+        #: The invocations that may be under way, in the order in which it is their turn.
+        self._invocations = [ConcurrentInvocation(new_sender()) for _ in range(config.concurrent_invocations)]
+        self._last = self._invocations[0]
+        #: Whether records are read before the batches that are held up have their turn.
+        self._reads_first = False
+        #: Positions that could not be committed: the next commit has them too.
+        self._late: dict[int, int] = {}
 
     # --- what the poller tells
 
@@ -176,16 +185,38 @@ class Pipeline:
 
     @property
     def delivery(self) -> Delivery | None:
-        """The batch that is being delivered."""
-        return self._delivery
+        """The batch that the last thing was done with, if it is not done with."""
+        return self._last.delivery
+
+    @property
+    def sender(self) -> Sender:
+        """Who called the function last."""
+        return self._last.sender
+
+    @property
+    def committing(self) -> bool:
+        """Whether there are records that are done with and not committed."""
+        now = self._clock.now_ms()
+        return any(each.delivery is not None and isinstance(each.delivery.next(now), Commit) for each in self._busy)
+
+    def limit_calls(self, limit: TimeLimit | None) -> None:
+        """End the function's calls by real time; with `None` only the clock's time counts."""
+        for each in self._invocations:
+            each.sender.limit = limit
+
+    @property
+    def _busy(self) -> list[ConcurrentInvocation]:
+        return [each for each in self._invocations if each.delivery is not None]
 
     @property
     def due_ms(self) -> int | None:
         """When the next thing is due if no record comes, epoch milliseconds; `None` when nothing is under way."""
-        if self._delivery is not None:
-            step = self._delivery.next(self._clock.now_ms())
-            return step.until_ms if isinstance(step, Wait) else self._clock.now_ms()
-        return self._window.end_ms if self._batcher.count else None
+        busy, now = self._busy, self._clock.now_ms()
+        steps = [each.delivery.next(now) for each in busy if each.delivery is not None]
+        due = [step.until_ms if isinstance(step, Wait) else now for step in steps]
+        if self._batcher.count and len(busy) < len(self._invocations):
+            due.append(self._window.end_ms)
+        return min(due, default=None)
 
     def step(self, *, wait: float | None = None) -> Event | None:
         """Do the next due thing.
@@ -217,11 +248,34 @@ class Pipeline:
         if self._poller.joined and self._faults.take_rebalance():
             self.injected("rebalance")
             self._poller.rejoin()
-        if self._delivery is not None:
-            if self.sender.failing:
-                self._poller.serve()
-            if self._delivery is not None:
-                return self._deliver(self._delivery)
+        if any(each.held_up for each in self._busy):
+            self._poller.serve()
+        busy = self._busy  # those that are left: the group may have taken partitions away
+        for each in busy:
+            if not each.held_up:
+                return self._go_on(each)
+        reads, reads_first = len(busy) < len(self._invocations), self._reads_first or not busy
+        if reads and reads_first and (event := self._read(wait)) is not None:
+            return event
+        for each in busy:
+            if each.delivery is not None and (event := self._go_on(each)) is not None:
+                return event
+        return self._read(wait) if reads and not reads_first else None
+
+    def _go_on(self, invocation: ConcurrentInvocation) -> Event | None:
+        """Do the next due thing with a batch; then it is the others' turn, and new records come before them."""
+        assert invocation.delivery is not None
+        self._last = invocation
+        event = self._deliver(invocation, invocation.delivery)
+        if event is not None:
+            self._invocations.remove(invocation)
+            self._invocations.append(invocation)
+            self._reads_first = True
+        return event
+
+    def _read(self, wait: float | None) -> Event | None:
+        """Read records into the open batch, or close it."""
+        self._reads_first = False
         if not self._batcher.room:
             return self._close_batch()
         return self._poll(wait) or self._close_batch()
@@ -242,9 +296,10 @@ class Pipeline:
 
     def _give_up(self) -> None:
         self._batcher.clear()
-        for offsets in (self._uncommitted, self._polled, self._filtered, self._unfiltered):
+        for offsets in (self._uncommitted, self._late, self._polled, self._filtered, self._unfiltered):
             offsets.clear()
-        self._delivery = None
+        for each in self._invocations:
+            each.delivery = None
 
     # --- reading
 
@@ -254,9 +309,13 @@ class Pipeline:
             self._poller.look()
         if not self._batcher.count:
             self._window.roll(self._clock.now_ms())
+        held = frozenset(chain.from_iterable(each.partitions for each in self._busy))
         read = 0
         while (room := self._batcher.room) and read < _POLL:
-            found = self._poller.take(room) if wait is None else self._poller.take_available(room, 0 if read else wait)
+            if wait is None:
+                found = self._poller.take(room, held)
+            else:
+                found = self._poller.take_available(room, 0 if read else wait, held)
             if not found or not self._sort(found):
                 break
             read += sum(len(records) for _, records in found)
@@ -269,7 +328,9 @@ class Pipeline:
         if self._filtered:
             events.append(self._write(Filtered(time_ms=now, records=self._read_past(self._filtered))))
             if not self._batcher.count:
-                self._commit(dict(self._uncommitted))
+                positions = dict(self._uncommitted)
+                self._uncommitted.clear()
+                self._commit(positions)
         if not events and wait is None and self._poller.settle():
             return self._poll(wait)
         return events[0] if events else None
@@ -345,9 +406,12 @@ class Pipeline:
         if not self._batcher.count or (self._batcher.room and now < self._window.end_ms):
             return None
         batch = self._batcher.close(now)
-        delivery = self._delivery = Delivery(batch, dict(self._uncommitted), self._config.rules)
+        invocation = next(each for each in self._invocations if each.delivery is None)
+        delivery = Delivery(batch, dict(self._uncommitted), self._config.rules)
+        invocation.begin(delivery, frozenset(self._uncommitted))
+        self._uncommitted.clear()
         if batch.oversized:
-            return self._deliver(delivery)
+            return self._go_on(invocation)
         return self._write(
             BatchClosed(
                 time_ms=now,
@@ -358,7 +422,7 @@ class Pipeline:
             )
         )
 
-    def _deliver(self, delivery: Delivery) -> Event | None:
+    def _deliver(self, invocation: ConcurrentInvocation, delivery: Delivery) -> Event | None:
         """Do what the delivery asks for; that is never a decision of this class."""
         step = delivery.next(self._clock.now_ms())
         if isinstance(step, Wait | Done):
@@ -367,15 +431,19 @@ class Pipeline:
             event = self._commit(step.positions)
             delivery.committed()
             if delivery.state is DeliveryState.DONE:
-                self._delivery = None
-                if self._config.provisioned is not None:
+                invocation.delivery = None
+                if self._config.provisioned is not None and not self._batcher.count:
                     self._window.restart(event.time_ms)  # the next one begins when the batch is completed (spec 3.2)
             return event
-        if isinstance(step, Invoke) and self.sender.failing and (step.attempt <= _LOOKS or step.attempt % _LOOKS == 0):
+        looks = invocation.held_up and isinstance(step, Invoke)
+        if looks and (delivery.attempts < _LOOKS or (delivery.attempts + 1) % _LOOKS == 0):
             expired = self._expired(delivery)
             if expired is not None:
                 return expired
-        event = self.sender.do(delivery, step)
+        try:
+            event = invocation.sender.do(delivery, step)
+        finally:
+            invocation.held_up = invocation.sender.failing
         if isinstance(event, Attempt) and self._config.provisioned is None:
             self._window.restart(event.time_ms)  # on demand already when the function has ended
         return event
@@ -386,7 +454,8 @@ class Pipeline:
         expired = delivery.truncated({partition: mark.low for partition, mark in marks.items()})
         return self._write(Expired(time_ms=self._clock.now_ms(), records=expired)) if expired else None
 
-    def _commit(self, positions: Positions) -> Event:
+    def _commit(self, new: Positions) -> Event:
+        positions = {**self._late, **new}
         try:
             error = self._poller.commit(positions)
         except PollerCrashed:
@@ -395,10 +464,9 @@ class Pipeline:
             return crash
         now = self._clock.now_ms()
         if error is None:
-            for partition, position in positions.items():
-                if self._uncommitted.get(partition) == position:  # what could not be committed is committed next time
-                    del self._uncommitted[partition]
+            self._late.clear()
             return self._write(Committed(time_ms=now, positions=positions))
+        self._late.update(positions)
         return self._write(CommitFailed(time_ms=now, positions=positions, error=error))
 
     def _replace_poller(self) -> None:

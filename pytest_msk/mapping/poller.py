@@ -8,7 +8,7 @@ are taken, by (timestamp, partition), follows from the logs alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -235,29 +235,34 @@ class Poller:
             if not mark.low <= position <= mark.high:
                 self._reset(partition)
 
-    def take(self, limit: int) -> list[Run]:
+    def take(self, limit: int, held: Collection[int] = ()) -> list[Run]:
         """Up to `limit` records, the next ones by (timestamp, partition); fewer only at the ends of the logs.
+
+        Args:
+            limit: how many at most.
+            held: partitions of which none is taken.
 
         Raises:
             BrokerError: a record that must be there did not come within the timeout; nothing was taken.
         """
         taken: list[Run] = []
         try:
-            self._take(limit, taken)
+            self._take(limit, held, taken)
         except BaseException:
             for run in reversed(taken):
                 self.put_back(*run)
             raise
         return taken
 
-    def _take(self, limit: int, taken: list[Run]) -> None:
+    def _take(self, limit: int, held: Collection[int], taken: list[Run]) -> None:
         generation = self._generation
         deadline = Deadline(self._timeout)
         room = limit
         while room:
-            lacking = [p for p, queue in self._queues.items() if not queue and queue.position < self._marks[p].high]
+            behind = [p for p, queue in self._queues.items() if not queue and queue.position < self._marks[p].high]
+            lacking = [partition for partition in behind if partition not in held]
             if not lacking:
-                run = self._take_run(room)
+                run = self._take_run(room, held)
                 if run is None:
                     return
                 taken.append(run)
@@ -276,16 +281,16 @@ class Poller:
                 taken.clear()  # whoever owns their partitions now reads them again
                 room = limit
 
-    def take_available(self, limit: int, timeout: float) -> list[Run]:
-        """Up to `limit` records that are there, waiting at most `timeout` seconds for the first."""
+    def take_available(self, limit: int, timeout: float, held: Collection[int] = ()) -> list[Run]:
+        """Up to `limit` records that are there, waiting at most `timeout` seconds for the first; see `take`."""
         self._faults.check_connection(self._broker.bootstrap_servers)
         if self._partitions_looked_at.passed:
             self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
             self._follow_partitions(self._broker.partition_count(self._topic))
-        if not any(map(len, self._queues.values())):
+        if not any(queue for partition, queue in self._queues.items() if partition not in held):
             self._receive(timeout)
         taken: list[Run] = []
-        while limit and (run := self._take_run(limit)) is not None:
+        while limit and (run := self._take_run(limit, held)) is not None:
             taken.append(run)
             limit -= len(run[1])
         return taken
@@ -295,9 +300,9 @@ class Poller:
         if partition in self._queues:
             self._queues[partition].put_back(records)
 
-    def _take_run(self, limit: int) -> Run | None:
+    def _take_run(self, limit: int, held: Collection[int]) -> Run | None:
         """The records of one partition that precede every other partition's next one; `None` if there are none."""
-        heads = sorted((queue.head[1], partition) for partition, queue in self._queues.items() if queue)
+        heads = sorted((queue.head[1], p) for p, queue in self._queues.items() if queue and p not in held)
         if not heads:
             return None
         partition = heads[0][1]

@@ -20,7 +20,15 @@ from math import ceil, inf
 from ..journal import ScalingReason
 from .provisioned import ProvisionedPollers
 
-__all__ = ["DEFAULT_MAXIMUM_POLLERS", "Evaluations", "Load", "Scaling", "ScalingDecision"]
+__all__ = [
+    "DEFAULT_MAXIMUM_POLLERS",
+    "ON_DEMAND_INVOCATIONS",
+    "PROVISIONED_INVOCATIONS",
+    "Evaluations",
+    "Load",
+    "Scaling",
+    "ScalingDecision",
+]
 
 #: How often the lag is evaluated, milliseconds.
 EVALUATION_MS = 60_000
