@@ -23,6 +23,7 @@ from pytest_msk.journal import (
     Expired,
     Filtered,
     Offsets,
+    Polled,
     SentToDestination,
 )
 from pytest_msk.sandbox import Sandbox
@@ -167,6 +168,7 @@ def run(broker, batch_size, window, every_third_filtered, control, program) -> t
             check_commits(esm, broker, topic)
         assert find_anomalies(esm, allow=("dropped", "destination")) == ()
         check_every_record(esm, topic, failed)
+        check_metrics(esm, begun_anew=Restart() in program)
         for batch in esm.journal.of(BatchClosed):
             assert 0 < sum(len(r) for runs in batch.records.values() for r in runs) <= batch_size
             assert batch.payload_size <= 6_291_456
@@ -208,6 +210,40 @@ def check_every_record(esm, topic, failed) -> None:
     for partition, mark in topic.watermarks().items():
         assert done.get(partition, Ranges()).missing(range(mark.high)) == []
     assert [(record.partition, record.offset) for record in failed.records] == sent
+
+
+def check_metrics(esm, *, begun_anew: bool) -> None:
+    """What holds between AWS's numbers at the end of a run (spec 7.4)."""
+    metrics = esm.metrics
+    polled, filtered, invoked, resolved = set(), set(), set(), set()
+    batches: dict[int, Offsets] = {}
+    for event in esm.journal:
+        if isinstance(event, BatchClosed):
+            batches[event.batch] = event.records
+        elif isinstance(event, Polled):
+            polled |= places(event.records)
+        elif isinstance(event, Filtered):
+            filtered |= places(event.records)
+        elif isinstance(event, Attempt):
+            invoked |= places(batches[event.batch] if event.records is None else event.records)
+        elif isinstance(event, Dropped | SentToDestination | Expired):
+            resolved |= places(event.records)
+    assert polled - invoked <= resolved  # given up, or expired, before the function saw them
+    if not begun_anew:
+        assert metrics.polled_event_count == len(filtered) + len(polled & (invoked | resolved))
+        assert metrics.filtered_out_event_count == len(filtered)
+    assert metrics.invoked_event_count >= len(invoked)
+    assert metrics.invoke_error_count <= metrics.invocations == len(esm.journal.of(Attempt))
+    assert metrics.failed_invoke_event_count <= metrics.invoked_event_count
+    given_up = esm.journal.of(Dropped) + esm.journal.of(SentToDestination)
+    assert metrics.dropped_event_count + metrics.on_failure_destination_delivered_event_count == sum(
+        len(places(event.records)) for event in given_up
+    )
+    assert metrics.offset_lag == metrics.max_offset_lag == 0
+
+
+def places(records: Offsets) -> set[tuple[int, int]]:
+    return {(partition, offset) for partition, runs in records.items() for run in runs for offset in run}
 
 
 @given(
