@@ -303,6 +303,7 @@ class Pipeline:
             delivery.committed()
             if delivery.state is DeliveryState.DONE:
                 self._delivery = None
+                self.sender.failing = False
                 if self._config.provisioned is not None:
                     self._window.restart(event.time_ms)  # the next one begins when the batch is completed (spec 3.2)
             return event
