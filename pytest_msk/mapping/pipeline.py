@@ -56,8 +56,8 @@ __all__ = ["Pipeline"]
 
 #: Records of one poll at most, those that are filtered included: what was put aside is committed after it.
 _POLL = 10_000
-#: Attempts before each of which the log is asked what has expired; of those that follow, one in so many.
-_LOOKS = 100
+#: Attempts before each of which the log is asked what has expired, a request or two; then it is before one in so many.
+_LOOKS, _LOOKS_LATER = 10, 100
 
 
 class Pipeline:
@@ -432,12 +432,12 @@ class Pipeline:
             delivery.committed()
             if delivery.state is DeliveryState.DONE:
                 invocation.delivery = None
+                invocation.sender.failing = False
                 if self._config.provisioned is not None and not self._batcher.count:
                     self._window.restart(event.time_ms)  # the next one begins when the batch is completed (spec 3.2)
             return event
-        looks = invocation.held_up and isinstance(step, Invoke)
-        if looks and (delivery.attempts < _LOOKS or (delivery.attempts + 1) % _LOOKS == 0):
-            expired = self._expired(delivery)
+        if isinstance(step, Invoke) and invocation.held_up:
+            expired = self._expired(delivery, step.attempt)
             if expired is not None:
                 return expired
         try:
@@ -448,8 +448,10 @@ class Pipeline:
             self._window.restart(event.time_ms)  # on demand already when the function has ended
         return event
 
-    def _expired(self, delivery: Delivery) -> Event | None:
+    def _expired(self, delivery: Delivery, attempt: int) -> Event | None:
         """Before records are tried again: those that retention has removed meanwhile are lost (spec 5.14)."""
+        if attempt > _LOOKS and attempt % _LOOKS_LATER:
+            return None
         marks = self._broker.watermarks(self._config.topic)
         expired = delivery.truncated({partition: mark.low for partition, mark in marks.items()})
         return self._write(Expired(time_ms=self._clock.now_ms(), records=expired)) if expired else None

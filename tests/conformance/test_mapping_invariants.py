@@ -191,6 +191,7 @@ def check_every_record(esm, topic, failed) -> None:
     batches: dict[int, Offsets] = {}
     done: dict[int, Ranges] = {}
     sent: list[tuple[int, int]] = []
+    committed: set[int] = set()
 
     def note(records: Offsets) -> None:
         for partition, runs in records.items():
@@ -203,8 +204,10 @@ def check_every_record(esm, topic, failed) -> None:
             note(event.records)
         elif isinstance(event, Attempt) and not event.failed:
             note(without(batches[event.batch] if event.records is None else event.records, event.item_failures))
-        elif isinstance(event, Assigned) and not done:
-            note({partition: (range(position),) for partition, position in event.positions.items()})
+        elif isinstance(event, Committed):
+            committed |= event.positions.keys()
+        elif isinstance(event, Assigned):  # without a committed offset the oldest record there is comes first
+            note({p: (range(position),) for p, position in event.positions.items() if p not in committed})
         if isinstance(event, SentToDestination):
             sent += [(partition, o) for partition, runs in event.records.items() for run in runs for o in run]
     for partition, mark in topic.watermarks().items():
