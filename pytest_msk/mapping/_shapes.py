@@ -66,6 +66,7 @@ TYPES: dict[str, _Shape] = {
         "OnSuccess": (Mapping,),
     },
     "enabled": (bool,),
+    "latest_at_first_poll": (bool,),
     "null_tombstones": (bool,),
     "event_pollers": (int, str),
     "latest_at_first_poll": (bool,),

@@ -213,6 +213,7 @@ class Poller:
             raise BrokerError(text, code=error.name()) from raised
 
     def _on_revoke(self, _consumer: Consumer, taken: list[TopicPartition]) -> None:
+        self._resume_all()  # the client keeps a pause beyond an assignment: it would never fetch the partition again
         for partition in taken:
             self._queues.pop(partition.partition, None)
         self._joined = False
@@ -385,10 +386,17 @@ class Poller:
         if not mark.low <= position <= mark.high:
             queue.clear(self._starting.now(partition, mark))
             self._events.position_reset(partition, position, queue.position, mark.low)
+        self._resume_all()
         # Not a seek, which fails while the client has lost the partition's leader.
         self._consumer.assign([self._at(p, each.position) for p, each in self._queues.items()])
-        for each in self._queues.values():
-            each.paused = False
+
+    def _resume_all(self) -> None:
+        """Let every partition be fetched again that had more than its share of the memory."""
+        paused = [partition for partition, queue in self._queues.items() if queue.paused]
+        if paused:
+            self._consumer.resume([self._at(partition, self._queues[partition].position) for partition in paused])
+        for partition in paused:
+            self._queues[partition].paused = False
 
     # --- committing
 

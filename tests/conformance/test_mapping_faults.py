@@ -24,6 +24,7 @@ from pytest_msk import (
 )
 from pytest_msk.clock import Deadline
 from pytest_msk.faults import fails, fails_for, throttled, times_out
+from pytest_msk.mapping import poller
 
 
 class Offsets:
@@ -186,6 +187,26 @@ def test_rebalance_takes_a_batch_that_waits_for_its_next_attempt_away(msk_topic,
     esm.drain()
     assert function.seen == [(0, 0), (0, 1)] * 2
     assert [batch.batch for batch in esm.journal.of(BatchClosed)] == [1, 2]
+    assert_ordered(esm)
+
+
+@pytest.mark.parametrize("event", ["rebalance", "expire"])
+def test_partition_that_was_paused_is_fetched_again(msk_topic, msk_esm, monkeypatch, event):
+    """The client keeps a pause beyond the assignment in which it was asked for."""
+    monkeypatch.setattr(poller, "_MEMORY", 100_000)
+    topic, function = msk_topic(partitions=2), Offsets()
+    topic.produce_many([b"x" * 100] * 1_000)
+    esm = msk_esm(function, topic, batch_size=10)
+    while not esm.journal.of(Committed):
+        esm.step()
+    assert any(queue.paused for queue in esm._pipeline._poller._queues.values())
+    if event == "rebalance":
+        esm.faults.rebalance()
+    else:
+        topic.expire(before=490)
+    esm.drain()
+    assert committed(esm) == {0: 500, 1: 500}
+    assert_at_least_once(esm)
     assert_ordered(esm)
 
 

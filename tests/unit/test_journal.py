@@ -73,6 +73,8 @@ FIELDS = {
     "right": offsets,
     "condition": st.sampled_from(typing.get_args(Condition)),
     "destination": texts,
+    "result": texts,
+    "fault": texts,
 }
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
