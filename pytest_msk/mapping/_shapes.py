@@ -69,7 +69,6 @@ TYPES: dict[str, _Shape] = {
     "latest_at_first_poll": (bool,),
     "null_tombstones": (bool,),
     "event_pollers": (int, str),
-    "latest_at_first_poll": (bool,),
     "strict_order": (bool,),
     "retry_backoff_in_seconds": (int, float),
     "transition_in_seconds": (int, float),

@@ -51,7 +51,7 @@ class Background:
                 if pipeline is None:
                     self._ending.wait(_BACKOFF)
                     continue
-                pipeline.sender.limit = self._limit
+                pipeline.limit = self._limit
                 event = pipeline.step(wait=self._patience(pipeline))
                 if event is not None:
                     with self._progress:

@@ -63,8 +63,6 @@ FIELDS = {
     "request_id": st.uuids().map(str),
     "error": st.none() | texts,
     "log": texts,
-    "result": texts,
-    "fault": texts,
     "pollers": numbers,
     "lag": numbers,
     "item_failures": offsets,
