@@ -32,9 +32,11 @@ __all__ = [
     "Offsets",
     "PollFailed",
     "Polled",
+    "PollersScaled",
     "PositionReset",
     "Positions",
     "Revoked",
+    "ScalingReason",
     "SentToDestination",
     "Split",
     "State",
@@ -55,6 +57,8 @@ CloseReason = Literal["size", "window", "payload"]
 #: Why records were given up, as an on-failure destination is told (spec 4.6); a Kafka topic is told `RetriesExhausted`
 #: in place of the first one (spec 4.7).
 Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "MaximumPayloadSizeExceeded"]
+#: Why a mapping has as many event pollers as it has (spec 7.1, 7.2).
+ScalingReason = Literal["start", "bounds", "throttled", "lag", "idle", "steady"]
 #: The states of a mapping (spec 2.5).
 State = Literal["Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting", "Deleted"]
 
@@ -291,6 +295,21 @@ class CommitFailed(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PollersScaled(Event):
+    """From here on the mapping has so many event pollers, each a member of the group (spec 7.1, 7.2).
+
+    Args:
+        pollers: how many there are.
+        reason: why.
+        lag: how many offsets were not committed when that was decided.
+    """
+
+    pollers: int
+    reason: ScalingReason
+    lag: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PollFailed(Event):
     """The broker could not be read from, or did not take a commit.
 
@@ -317,6 +336,7 @@ class FaultInjected(Event):
 _KINDS: tuple[type[Event], ...] = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
     Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, PollFailed, FaultInjected,
+    PollersScaled,
 )  # fmt: skip
 _E = TypeVar("_E", bound=Event)
 
@@ -441,6 +461,15 @@ class Journal(Sequence[Event]):
         row = (codec.number, event.time_ms - self._start_ms, *codec.write(event))
         self._lines += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
         self._count += 1
+
+    def since(self, place: int) -> tuple[tuple[Event, ...], int]:
+        """The events behind a place, and the place behind these: whoever follows the journal reads each event once.
+
+        Args:
+            place: 0, or what the last call returned.
+        """
+        lines = bytes(self._lines[place:])
+        return tuple(map(self._read, lines.splitlines())), place + len(lines)
 
     @property
     def nbytes(self) -> int:

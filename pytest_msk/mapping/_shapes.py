@@ -68,6 +68,7 @@ TYPES: dict[str, _Shape] = {
     "enabled": (bool,),
     "latest_at_first_poll": (bool,),
     "null_tombstones": (bool,),
+    "event_pollers": (int, str),
     "strict_order": (bool,),
     "retry_backoff_in_seconds": (int, float),
     "transition_in_seconds": (int, float),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..clock import Deadline, VirtualClock
 from ..errors import MskError
 from ..functions import TimeLimit
-from .pipeline import Pipeline
+from .event_pollers import EventPollers
 
 __all__ = ["Background"]
 
@@ -27,7 +27,7 @@ class Background:
         name: the function's name.
     """
 
-    def __init__(self, open_pipeline: Callable[[], Pipeline | None], clock: VirtualClock, name: str) -> None:
+    def __init__(self, open_pipeline: Callable[[], EventPollers | None], clock: VirtualClock, name: str) -> None:
         self._open_pipeline = open_pipeline
         self._limit = TimeLimit(name)
         self._clock = clock
@@ -44,30 +44,30 @@ class Background:
         return threading.current_thread() is self._thread or self._limit.in_thread
 
     def _run(self) -> None:
-        pipeline: Pipeline | None = None
+        pipeline: EventPollers | None = None
         try:
             while not self._ending.is_set():
                 pipeline = pipeline or self._open_pipeline()
                 if pipeline is None:
                     self._ending.wait(_BACKOFF)
                     continue
-                pipeline.sender.limit = self._limit
+                pipeline.limit = self._limit
                 event = pipeline.step(wait=self._patience(pipeline))
                 if event is not None:
                     with self._progress:
                         self._progress.notify_all()
-                if pipeline.sender.failing or pipeline.out_of_reach:
+                if pipeline.failing or pipeline.out_of_reach:
                     self._ending.wait(_BACKOFF)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
             self._error = error
         finally:
             self._limit.close()
             if pipeline is not None:
-                pipeline.sender.limit = None
+                pipeline.limit = None
             with self._progress:
                 self._progress.notify_all()
 
-    def _patience(self, pipeline: Pipeline) -> float:
+    def _patience(self, pipeline: EventPollers) -> float:
         """Seconds to wait for a record: not beyond the next due moment."""
         due = pipeline.due_ms
         return _TICK if due is None else min(_TICK, max(0.0, (due - self._clock.now_ms()) / 1000))

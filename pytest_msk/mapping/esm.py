@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +22,11 @@ from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
 from .delivery import Delivery, DeliveryBlocked
+from .destinations import Destination
+from .destinations.opening import OpenedDestination, open_destination
+from .event_pollers import EventPollers
 from .lifecycle import Cause, Lifecycle
+from .metrics import Meter, Metrics
 from .parameters import MappingParameters
 from .pipeline import Pipeline
 from .problems import last_processing_result, problem_of
@@ -46,6 +51,7 @@ class EventSourceMapping:
         broker: where the topic is.
         clock: the test's clock.
         timeout: seconds of real time that the broker may take to answer.
+        allow_aws: let an on-failure destination be in the real AWS, not only under moto or at a loopback endpoint.
         parameters: AWS's parameters in snake_case; see `MappingParameters`.
 
     Raises:
@@ -61,6 +67,7 @@ class EventSourceMapping:
         broker: Broker,
         clock: VirtualClock | None = None,
         timeout: float = 30.0,
+        allow_aws: bool = False,
         **parameters: Unpack[MappingParameters],
     ) -> None:
         __tracebackhide__ = True
@@ -73,12 +80,15 @@ class EventSourceMapping:
         self.uuid = str(uuid.uuid4())
         self.journal = Journal()
         self.timeout = timeout
+        self.allow_aws = allow_aws
         self.starting = StartingPositions(broker, self.config)
         #: What goes wrong between the mapping and its broker because the test wants it to.
         self.faults = MappingFaults()
         self._parameters = parameters
         self._numbers = count(1)
-        self._pipeline: Pipeline | None = None
+        self._meter = Meter(self.journal, self._lag)
+        self._pipeline: EventPollers | None = None
+        self._opened: OpenedDestination | None = None
         self._background: Background | None = None
         self._stepping = self._closed = self._polls_in_background = False
         #: What an update that is under way makes of configuration, function and parameters when it is complete.
@@ -129,7 +139,17 @@ class EventSourceMapping:
     @property
     def last_error(self) -> FunctionError | None:
         """The function error of the last attempt, with the handler's own exception; `None` after a success."""
-        return self._pipeline.sender.last_error if self._pipeline else None
+        return self._pipeline.last_error if self._pipeline else None
+
+    @property
+    def metrics(self) -> Metrics:
+        """AWS's metrics as they are now (spec 7.4); `offset_lag` asks the broker whenever it is read."""
+        return self._meter.read()
+
+    @property
+    def event_pollers(self) -> int:
+        """How many event pollers are members of the group now; 0 before the mapping polls and while it does not."""
+        return self._pipeline.pollers if self._pipeline else 0
 
     # --- stepped
 
@@ -182,15 +202,15 @@ class EventSourceMapping:
         if max_attempts < 1:
             raise ValueError(f"max_attempts={max_attempts!r}: a number of attempts, 1 or more.")
         attempts: list[Attempt] = []
-        failures = 0
+        failures: Counter[int] = Counter()
         while True:
             event = self.step()
             if isinstance(event, Attempt):
                 attempts.append(event)
             if isinstance(event, Attempt | NotInvoked):
-                failures = self._failures(event, failures)
-                if failures >= max_attempts:
-                    self._pass_time(event, failures)
+                failed = failures[event.batch] = self._failures(event, failures[event.batch])
+                if failed >= max_attempts:
+                    self._pass_time(event, failed)
             elif event is None:
                 due = self._pipeline.due_ms if self._pipeline else self._lifecycle.due_ms
                 if due is None:
@@ -430,39 +450,78 @@ class EventSourceMapping:
             self._stop_background()
         finally:
             pipeline, self._pipeline = self._pipeline, None
-            if pipeline is not None:
-                pipeline.close()
+            try:
+                if pipeline is not None:
+                    pipeline.close()
+            finally:
+                self._close_destination()
 
     def _check_open(self) -> None:
         if self._closed:
             raise MskError("This mapping is closed; its journal can still be read.")
 
-    def _open(self) -> Pipeline | None:
-        """The pipeline, made when the mapping first polls; `None` while it is disabled."""
+    def _open(self) -> EventPollers | None:
+        """The event pollers, made when the mapping first polls; `None` while it is disabled."""
         self._check_open()
         if self.state != "Enabled":
             return None
         if self._pipeline is None:
             if not self._has_topic():
                 raise BrokerError(self._no_topic, code="UNKNOWN_TOPIC_OR_PART")
-            self._pipeline = Pipeline(
+            self._pipeline = EventPollers(
+                self._make_pipeline,
+                scaling=self.config.scaling,
+                lag=self._lag,
                 broker=self.broker,
-                config=self.config,
-                function=self.function,
-                mapping_uuid=self.uuid,
                 group=self.consumer_group_id,
-                starting=self.starting,
-                numbers=self._numbers,
                 journal=self.journal,
                 clock=self.clock,
                 timeout=self.timeout,
-                faults=self.faults,
             )
         return self._pipeline
 
-    def _open_when_there(self) -> Pipeline | None:
-        """The pipeline, or `None` as long as there is no topic to poll."""
+    def _destination(self) -> Destination | None:
+        """The on-failure destination, one for all pollers; opened here unless it is one of the caller's own."""
+        target = self.config.destination
+        if not isinstance(target, str):
+            return target
+        if self._opened is None:
+            self._opened = open_destination(target, broker=self.broker, timeout=self.timeout, allow_aws=self.allow_aws)
+        return self._opened
+
+    def _close_destination(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def _make_pipeline(self, number: int, waiting: Callable[[], None]) -> Pipeline:
+        return Pipeline(
+            broker=self.broker,
+            config=self.config,
+            function=self.function,
+            destination=self._destination(),
+            mapping_uuid=self.uuid,
+            group=self.consumer_group_id,
+            starting=self.starting,
+            numbers=self._numbers,
+            journal=self.journal,
+            clock=self.clock,
+            timeout=self.timeout,
+            faults=self.faults,
+            client_id=f"{self.uuid}-{number}",
+            waiting=waiting,
+        )
+
+    def _open_when_there(self) -> EventPollers | None:
+        """The event pollers, or `None` as long as there is no topic to poll."""
         return self._open() if self._pipeline is not None or self._has_topic() else None
+
+    def _lag(self) -> dict[int, int]:
+        """Per partition how many offsets of the log are behind the group's."""
+        committed = self.broker.committed(self.consumer_group_id, self.topic)
+        marks = self.broker.watermarks(self.topic) if self.broker.partition_count(self.topic) else {}
+        positions = {p: self.starting.choose(p, committed.get(p, -1), mark) for p, mark in marks.items()}
+        return {partition: mark.high - positions[partition] for partition, mark in marks.items()}
 
     def _has_topic(self) -> bool:
         """Whether the broker has the topic; the journal says once that it has not."""

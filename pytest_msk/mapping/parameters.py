@@ -79,9 +79,9 @@ class MappingParameters(TypedDict, total=False):
     """What `msk_esm` and `EventSourceMapping` take besides function and topic: the API's names in snake_case.
 
     `consumer_group_id` is a shorthand for the block of either kind of Kafka; `filter_quota`, `filter_strict`,
-    `filter_metadata`, `latest_at_first_poll`, `null_tombstones`, `strict_order`, `retry_backoff_in_seconds` and
-    `transition_in_seconds` are the kit's own, for what AWS lets one change or leaves open (spec 1.4, 2.5, 4.1, 4.5,
-    5.8, 6.1 to 6.3).
+    `event_pollers`, `filter_metadata`, `latest_at_first_poll`, `null_tombstones`, `strict_order`,
+    `retry_backoff_in_seconds` and `transition_in_seconds` are the kit's own, for what AWS lets one change or leaves
+    open (spec 1.4, 2.5, 4.1, 4.5, 5.8, 6.1 to 6.3, 7.1).
     """
 
     batch_size: int
@@ -109,4 +109,5 @@ class MappingParameters(TypedDict, total=False):
     null_tombstones: bool
     strict_order: bool
     retry_backoff_in_seconds: float
+    event_pollers: int | Literal["auto"]
     transition_in_seconds: float

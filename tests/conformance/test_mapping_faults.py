@@ -270,7 +270,7 @@ def test_function_times_out_and_is_throttled(msk_topic, msk_esm, msk_clock):
     assert [attempt.error for attempt in attempts] == ["Sandbox.Timedout: Task timed out after 3.00 seconds", None]
     assert [attempt.attempt for attempt in attempts] == [1, 2]
     assert len(esm.journal.of(NotInvoked)) == 3
-    assert msk_clock.now_ms() >= before + 3_001  # the pauses after throttles come on top
+    assert msk_clock.now_ms() == before + 3_001 + (100 + 200 + 400)  # the pauses after the throttles
     assert function.seen == [(0, 0)]
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_msk import InMemoryDestination, find_anomalies
@@ -23,6 +23,7 @@ from pytest_msk.journal import (
     Expired,
     Filtered,
     Offsets,
+    Polled,
     SentToDestination,
 )
 from pytest_msk.sandbox import Sandbox
@@ -98,6 +99,13 @@ controls = st.just({}) | st.fixed_dictionaries(
 )
 
 
+def several_pollers(control: dict[str, object]) -> dict[str, object]:
+    """The same with two event pollers."""
+    if "provisioned_poller_config" in control:
+        return control | {"provisioned_poller_config": {"MinimumPollers": 2, "MaximumPollers": 2}}
+    return control | {"event_pollers": 2}
+
+
 def respond(how: str, event) -> object:
     """What a function does that fails: raise, report every other record, or answer something invalid."""
     if how == "raise":
@@ -160,6 +168,7 @@ def run(broker, batch_size, window, every_third_filtered, control, program) -> t
             check_commits(esm, broker, topic)
         assert find_anomalies(esm, allow=("dropped", "destination")) == ()
         check_every_record(esm, topic, failed)
+        check_metrics(esm, begun_anew=Restart() in program)
         for batch in esm.journal.of(BatchClosed):
             assert 0 < sum(len(r) for runs in batch.records.values() for r in runs) <= batch_size
             assert batch.payload_size <= 6_291_456
@@ -182,6 +191,7 @@ def check_every_record(esm, topic, failed) -> None:
     batches: dict[int, Offsets] = {}
     done: dict[int, Ranges] = {}
     sent: list[tuple[int, int]] = []
+    committed: set[int] = set()
 
     def note(records: Offsets) -> None:
         for partition, runs in records.items():
@@ -194,13 +204,49 @@ def check_every_record(esm, topic, failed) -> None:
             note(event.records)
         elif isinstance(event, Attempt) and not event.failed:
             note(without(batches[event.batch] if event.records is None else event.records, event.item_failures))
-        elif isinstance(event, Assigned) and not done:
-            note({partition: (range(position),) for partition, position in event.positions.items()})
+        elif isinstance(event, Committed):
+            committed |= event.positions.keys()
+        elif isinstance(event, Assigned):  # without a committed offset the oldest record there is comes first
+            note({p: (range(position),) for p, position in event.positions.items() if p not in committed})
         if isinstance(event, SentToDestination):
             sent += [(partition, o) for partition, runs in event.records.items() for run in runs for o in run]
     for partition, mark in topic.watermarks().items():
         assert done.get(partition, Ranges()).missing(range(mark.high)) == []
     assert [(record.partition, record.offset) for record in failed.records] == sent
+
+
+def check_metrics(esm, *, begun_anew: bool) -> None:
+    """What holds between AWS's numbers at the end of a run (spec 7.4)."""
+    metrics = esm.metrics
+    polled, filtered, invoked, resolved = set(), set(), set(), set()
+    batches: dict[int, Offsets] = {}
+    for event in esm.journal:
+        if isinstance(event, BatchClosed):
+            batches[event.batch] = event.records
+        elif isinstance(event, Polled):
+            polled |= places(event.records)
+        elif isinstance(event, Filtered):
+            filtered |= places(event.records)
+        elif isinstance(event, Attempt):
+            invoked |= places(batches[event.batch] if event.records is None else event.records)
+        elif isinstance(event, Dropped | SentToDestination | Expired):
+            resolved |= places(event.records)
+    assert polled - invoked <= resolved  # given up, or expired, before the function saw them
+    if not begun_anew:
+        assert metrics.polled_event_count == len(filtered) + len(polled & (invoked | resolved))
+        assert metrics.filtered_out_event_count == len(filtered)
+    assert metrics.invoked_event_count >= len(invoked)
+    assert metrics.invoke_error_count <= metrics.invocations == len(esm.journal.of(Attempt))
+    assert metrics.failed_invoke_event_count <= metrics.invoked_event_count
+    given_up = esm.journal.of(Dropped) + esm.journal.of(SentToDestination)
+    assert metrics.dropped_event_count + metrics.on_failure_destination_delivered_event_count == sum(
+        len(places(event.records)) for event in given_up
+    )
+    assert metrics.offset_lag == metrics.max_offset_lag == 0
+
+
+def places(records: Offsets) -> set[tuple[int, int]]:
+    return {(partition, offset) for partition, runs in records.items() for run in runs for offset in run}
 
 
 @given(
@@ -215,3 +261,15 @@ def test_invariants_hold_and_the_same_input_gives_the_same_journal(
 ):
     first = run(msk_broker, batch_size, window, every_third_filtered, control, program)
     assert run(msk_broker, batch_size, window, every_third_filtered, control, program) == first
+
+
+@settings(max_examples=max(2, settings.default.max_examples // 25))  # a rebalance takes half a second of real time
+@given(
+    batch_size=st.integers(1, 9),
+    every_third_filtered=st.booleans(),
+    control=controls.map(several_pollers),
+    program=operations,
+)
+def test_invariants_hold_with_several_event_pollers(msk_broker, batch_size, every_third_filtered, control, program):
+    first = run(msk_broker, batch_size, 0, every_third_filtered, control, program)
+    assert run(msk_broker, batch_size, 0, every_third_filtered, control, program) == first

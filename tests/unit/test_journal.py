@@ -27,9 +27,11 @@ from pytest_msk.journal import (
     Filtered,
     NotInvoked,
     Polled,
+    PollersScaled,
     PollFailed,
     PositionReset,
     Revoked,
+    ScalingReason,
     SentToDestination,
     Split,
     State,
@@ -61,6 +63,8 @@ FIELDS = {
     "request_id": st.uuids().map(str),
     "error": st.none() | texts,
     "log": texts,
+    "pollers": numbers,
+    "lag": numbers,
     "item_failures": offsets,
     "invalid_response": st.none() | texts,
     "left": offsets,
@@ -73,6 +77,7 @@ FIELDS = {
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
     Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, PollFailed, FaultInjected,
+    PollersScaled,
 )  # fmt: skip
 
 
@@ -82,6 +87,8 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
         fields["reason"] = st.sampled_from(typing.get_args(CloseReason))
     if kind is Attempt:
         fields["records"] = st.none() | offsets
+    if kind is PollersScaled:
+        fields["reason"] = st.sampled_from(typing.get_args(ScalingReason))
     if kind in (CommitFailed, NotInvoked, DestinationFailed, PollFailed):
         fields["error"] = texts
     return st.builds(kind, **fields)
