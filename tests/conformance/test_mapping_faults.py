@@ -199,7 +199,7 @@ def test_partition_that_was_paused_is_fetched_again(msk_topic, msk_esm, monkeypa
     esm = msk_esm(function, topic, batch_size=10)
     while not esm.journal.of(Committed):
         esm.step()
-    assert any(queue.paused for queue in esm._pipeline._poller._queues.values())
+    assert any(queue.paused for queue in esm._pipeline._pipelines[0]._poller._queues.values())
     if event == "rebalance":
         esm.faults.rebalance()
     else:
