@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_msk import BrokerError, LambdaFunction, ServiceError, find_anomalies
+from pytest_msk import BrokerError, InMemoryDestination, LambdaFunction, ServiceError, find_anomalies
 from pytest_msk.clock import VirtualClock
 from pytest_msk.sandbox import Sandbox
 
@@ -83,8 +83,9 @@ programs = st.lists(
 class World:
     """One mapping, its topic, and what has been seen of them."""
 
-    def __init__(self, sandbox: Sandbox, clock: VirtualClock, batch_size: int) -> None:
+    def __init__(self, sandbox: Sandbox, clock: VirtualClock, batch_size: int, mode: str) -> None:
         self.clock = clock
+        self.given_up = InMemoryDestination()
         self.outcomes: list[str] = []
         self.delivered: dict[int, set[int]] = defaultdict(set)
         self.done: dict[int, set[int]] = defaultdict(set)
@@ -97,7 +98,18 @@ class World:
             self.topic,
             batch_size=batch_size,
             filter_criteria={"Filters": [{"Pattern": '{"value": {"third": [false]}}'}]},
+            **self.parameters(mode),
         )
+
+    def parameters(self, mode: str) -> dict[str, object]:
+        if mode == "provisioned":
+            return {
+                "provisioned_poller_config": {"MinimumPollers": 2, "MaximumPollers": 2},
+                "maximum_retry_attempts": 1,
+                "bisect_batch_on_function_error": True,
+                "destination_config": {"OnFailure": {"Destination": self.given_up}},
+            }
+        return {"event_pollers": 2} if mode == "two pollers" else {}
 
     def handler(self, event, context):
         outcome = self.outcomes.pop(0) if self.outcomes else "succeed"
@@ -123,6 +135,11 @@ class World:
         for partition, offset in got:
             self.done[partition].add(offset)
 
+    def settled(self, partition: int) -> set[int]:
+        """What needs no delivery any more: done, filtered, or sent to the destination."""
+        sent = {r.offset for m in self.given_up.messages for r in m.records if r.partition == partition}
+        return self.done[partition] | self.filtered[partition] | sent
+
     def check_order(self, partition: int, offset: int) -> None:
         """A record that is delivered for the first time comes behind all of its partition that lie before it."""
         seen = self.delivered[partition]
@@ -135,7 +152,7 @@ class World:
         """No commit passes a record that is neither done, nor filtered, nor expired."""
         for partition, position in self.esm.broker.committed(self.esm.consumer_group_id, self.topic.name).items():
             open_ = range(self.expired[partition], position)
-            settled = self.done[partition] | self.filtered[partition]
+            settled = self.settled(partition)
             assert [o for o in open_ if o not in settled] == [], f"commit {position} of partition {partition} passes it"
 
     def do(self, operation) -> None:
@@ -188,19 +205,22 @@ class World:
         self.do(Simple("drain"))
         marks = self.topic.watermarks()
         for partition, mark in marks.items():
-            settled = self.done[partition] | self.filtered[partition]
+            settled = self.settled(partition)
             assert [o for o in range(mark.low, mark.high) if o not in settled] == [], f"lost in partition {partition}"
         committed = self.esm.broker.committed(self.esm.consumer_group_id, self.topic.name)
         assert committed == {partition: mark.high for partition, mark in marks.items()}
-        assert find_anomalies(self.esm) == ()
+        assert find_anomalies(self.esm, allow=("destination",)) == ()
 
 
 @pytest.mark.msk(broker="embedded")
-@given(batch_size=st.integers(1, 9), program=programs)
-def test_nothing_is_lost_or_out_of_order_whatever_goes_wrong(msk_broker, batch_size, program):
+@settings(max_examples=settings.default.max_examples * 2 // 5)
+@given(
+    mode=st.sampled_from(["one poller", "two pollers", "provisioned"]), batch_size=st.integers(1, 9), program=programs
+)
+def test_nothing_is_lost_or_out_of_order_whatever_goes_wrong(msk_broker, mode, batch_size, program):
     clock = VirtualClock(1_790_000_000_000)
     with Sandbox(msk_broker, clock, "random-faults", 30) as sandbox:
-        world = World(sandbox, clock, batch_size)
+        world = World(sandbox, clock, batch_size, mode)
         for operation in program:
             world.do(operation)
         world.check_end()
