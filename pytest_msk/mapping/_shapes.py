@@ -34,6 +34,7 @@ _POLLERS = {
 }
 _POLLER_GROUP_PATTERN = r"[a-zA-Z0-9-_]*"
 _DESTINATION_PATTERN = rf"$|kafka://([^.]([a-zA-Z0-9\-_.]{{0,248}}))|{_ARN_PATTERN}"
+_METRICS = ("EventCount", "ErrorCount", "KafkaMetrics")
 _POSITIONS = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
 #: What a value may be: one of some types, a block with these members, or a list of these.
 _Shape: TypeAlias = "tuple[type, ...] | dict[str, _Shape] | list[_Shape]"
@@ -61,6 +62,7 @@ TYPES: dict[str, _Shape] = {
     "maximum_record_age_in_seconds": (int,),
     "bisect_batch_on_function_error": (bool,),
     "function_response_types": [(str,)],
+    "metrics_config": {"Metrics": [(str,)]},
     "destination_config": {
         "OnFailure": {"Destination": (str, Destination, cast(type, Callable))},
         "OnSuccess": (Mapping,),
@@ -180,6 +182,13 @@ def _failure_errors(parameters: MappingParameters) -> Iterator[str]:
         yield _violation(shown, member, "Member must have length less than or equal to 1")
     if not {*kinds} <= {"ReportBatchItemFailures"}:
         constraint = "Member must satisfy constraint: [Member must satisfy enum value set: [ReportBatchItemFailures]]"
+        yield _violation(shown, member, constraint)
+    names = parameters.get("metrics_config", {}).get("Metrics", ())
+    shown, member = f"[{', '.join(names)}]", "metricsConfig.metrics"
+    if len(names) > len(_METRICS):
+        yield _violation(shown, member, f"Member must have length less than or equal to {len(_METRICS)}")
+    if not {*names} <= {*_METRICS}:
+        constraint = f"Member must satisfy constraint: [Member must satisfy enum value set: [{', '.join(_METRICS)}]]"
         yield _violation(shown, member, constraint)
     target = parameters.get("destination_config", {}).get("OnFailure", {}).get("Destination", "")
     member = "destinationConfig.onFailure.destination"

@@ -14,6 +14,8 @@ __all__ = [
     "DestinationConfig",
     "FunctionResponseType",
     "MappingParameters",
+    "MetricGroup",
+    "MetricsConfig",
     "OnFailureBlock",
     "OnFailureDestination",
     "ProvisionedPollerConfig",
@@ -25,6 +27,7 @@ __all__ = [
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 FunctionResponseType = Literal["ReportBatchItemFailures"]
+MetricGroup = Literal["EventCount", "ErrorCount", "KafkaMetrics"]
 #: An ARN (SQS, SNS, S3) or `kafka://topic`, as on AWS; or, for tests without AWS, a `Destination` such as
 #: `InMemoryDestination`, or a callable that gets each `FailedBatch`.
 OnFailureDestination: TypeAlias = "str | Destination | Callable[[FailedBatch], object]"
@@ -61,6 +64,12 @@ class ProvisionedPollerConfig(TypedDict, total=False):
     MinimumPollers: int
     MaximumPollers: int
     PollerGroupName: str
+
+
+class MetricsConfig(TypedDict, total=False):
+    """The API's block of that name: here all metrics are counted in any case (spec 7.4)."""
+
+    Metrics: Sequence[MetricGroup]
 
 
 class OnFailureBlock(TypedDict, total=False):
@@ -104,6 +113,7 @@ class MappingParameters(TypedDict, total=False):
     bisect_batch_on_function_error: bool
     function_response_types: Sequence[FunctionResponseType]
     destination_config: DestinationConfig
+    metrics_config: MetricsConfig
     enabled: bool
     latest_at_first_poll: bool
     null_tombstones: bool
