@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingParameters
     from .mapping.destinations import Destination, DestinationError, FailedBatch, InMemoryDestination
+    from .mapping.metrics import Metrics
     from .provider import KafkaProvider
     from .records import EventRecord, NotAnEventRecord, Record, SchemaMetadata
     from .sandbox import MskEsm, MskTopic
@@ -106,6 +107,7 @@ __all__ = [
     "LambdaContext",
     "LambdaFunction",
     "MappingParameters",
+    "Metrics",
     "MskError",
     "MskEsm",
     "MskEvent",
@@ -193,6 +195,7 @@ _HOMES = {
     ),
     "mapping": ("DeliveryBlocked", "EventSourceMapping", "EventSourceMappingError", "MappingParameters"),
     "mapping.destinations": ("Destination", "DestinationError", "FailedBatch", "InMemoryDestination"),
+    "mapping.metrics": ("Metrics",),
     "provider": ("KafkaProvider",),
     "records": ("EventRecord", "NotAnEventRecord", "Record", "SchemaMetadata"),
     "sandbox": ("MskEsm", "MskTopic"),
