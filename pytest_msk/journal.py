@@ -30,6 +30,7 @@ __all__ = [
     "Journal",
     "NotInvoked",
     "Offsets",
+    "Place",
     "PollFailed",
     "Polled",
     "PollersScaled",
@@ -52,6 +53,8 @@ __all__ = [
 Offsets: TypeAlias = "Mapping[int, tuple[range, ...]]"
 #: Per partition one offset: a position, or the next offset to be read.
 Positions: TypeAlias = "Mapping[int, int]"
+#: A place in a journal, between two events: a block of lines, and bytes of it.
+Place: TypeAlias = "tuple[int, int]"
 #: Why a batch was closed (spec 3.1): enough records, the window's end, or the payload limit.
 CloseReason = Literal["size", "window", "payload"]
 #: Why records were given up, as an on-failure destination is told (spec 4.6); a Kafka topic is told `RetriesExhausted`
@@ -462,14 +465,15 @@ class Journal(Sequence[Event]):
         self._lines += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
         self._count += 1
 
-    def since(self, place: int) -> tuple[tuple[Event, ...], int]:
+    def since(self, place: Place = (0, 0)) -> tuple[tuple[Event, ...], Place]:
         """The events behind a place, and the place behind these: whoever follows the journal reads each event once.
 
         Args:
-            place: 0, or what the last call returned.
+            place: what the last call returned; the beginning by default.
         """
-        lines = bytes(self._lines[place:])
-        return tuple(map(self._read, lines.splitlines())), place + len(lines)
+        block, start = place
+        lines = bytes(self._lines[start:])
+        return tuple(map(self._read, lines.splitlines())), (block, start + len(lines))
 
     @property
     def nbytes(self) -> int:

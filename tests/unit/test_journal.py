@@ -217,3 +217,17 @@ def test_journal_reads_backwards_as_forwards():
     assert found is not None
     assert found.attempt == 3
     assert journal.last(StateChanged) is None
+
+
+@given(st.lists(st.sampled_from(KINDS).flatmap(events_of), max_size=12), st.data())
+def test_whoever_follows_a_journal_reads_each_event_once(events, data):
+    written, read = Journal(), []
+    new, place = written.since()
+    assert new == ()
+    for event in events:
+        written.append(event)
+        if data.draw(st.booleans()):
+            new, place = written.since(place)
+            read += new
+    read += written.since(place)[0]
+    assert read == events == list(written.since()[0])
