@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from .functions import (
         FunctionError,
         FunctionStuck,
+        InjectedError,
         Invocation,
         LambdaClient,
         LambdaContext,
         LambdaFunction,
         ServiceError,
+        fails,
+        fails_for,
+        throttled,
+        times_out,
     )
     from .journal import (
         Assigned,
@@ -57,7 +62,7 @@ if TYPE_CHECKING:
         StateChanged,
         Unfiltered,
     )
-    from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingParameters
+    from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingFaults, MappingParameters
     from .mapping.destinations import Destination, DestinationError, FailedBatch, InMemoryDestination
     from .mapping.metrics import Metrics
     from .provider import KafkaProvider
@@ -96,6 +101,7 @@ __all__ = [
     "FunctionError",
     "FunctionStuck",
     "InMemoryDestination",
+    "InjectedError",
     "InvalidEvent",
     "InvalidEventPattern",
     "InvalidFilter",
@@ -106,6 +112,7 @@ __all__ = [
     "LambdaClient",
     "LambdaContext",
     "LambdaFunction",
+    "MappingFaults",
     "MappingParameters",
     "Metrics",
     "MskError",
@@ -136,8 +143,12 @@ __all__ = [
     "assert_matches",
     "assert_ordered",
     "decode",
+    "fails",
+    "fails_for",
     "find_anomalies",
     "msk_event",
+    "throttled",
+    "times_out",
     "validate_event",
 ]
 
@@ -163,11 +174,16 @@ _HOMES = {
     "functions": (
         "FunctionError",
         "FunctionStuck",
+        "InjectedError",
         "Invocation",
         "LambdaClient",
         "LambdaContext",
         "LambdaFunction",
         "ServiceError",
+        "fails",
+        "fails_for",
+        "throttled",
+        "times_out",
     ),
     "journal": (
         "Assigned",
@@ -193,7 +209,13 @@ _HOMES = {
         "StateChanged",
         "Unfiltered",
     ),
-    "mapping": ("DeliveryBlocked", "EventSourceMapping", "EventSourceMappingError", "MappingParameters"),
+    "mapping": (
+        "DeliveryBlocked",
+        "EventSourceMapping",
+        "EventSourceMappingError",
+        "MappingFaults",
+        "MappingParameters",
+    ),
     "mapping.destinations": ("Destination", "DestinationError", "FailedBatch", "InMemoryDestination"),
     "mapping.metrics": ("Metrics",),
     "provider": ("KafkaProvider",),

@@ -15,7 +15,6 @@ from ..brokers import Broker
 from ..clock import VirtualClock
 from ..errors import BrokerError, MskError
 from ..events import CLUSTER_ARN
-from ..faults import MappingFaults
 from ..functions import MAX_MAPPING_TIMEOUT, Function, FunctionError, LambdaFunction
 from ..journal import Attempt, Event, Journal, NotInvoked, PollFailed, State, StateChanged
 from ..topics import Topic
@@ -25,6 +24,7 @@ from .delivery import Delivery, DeliveryBlocked
 from .destinations import Destination
 from .destinations.opening import OpenedDestination, open_destination
 from .event_pollers import EventPollers
+from .faults import MappingFaults
 from .lifecycle import Cause, Lifecycle
 from .metrics import Meter, Metrics
 from .parameters import MappingParameters

@@ -14,7 +14,6 @@ from ..brokers import Broker
 from ..clock import Clock
 from ..errors import BrokerError
 from ..events import Envelope
-from ..faults import MappingFaults, PollerCrashed
 from ..filters.criteria import record_metadata
 from ..functions import LambdaFunction, TimeLimit
 from ..journal import (
@@ -44,6 +43,7 @@ from .concurrency import ConcurrentInvocation
 from .config import EventSourceMappingConfig
 from .delivery import Delivery, DeliveryState
 from .destinations import Destination
+from .faults import MappingFaults, PollerCrashed
 from .fetched import Fetched, Run
 from .poller import Poller
 from .problems import problem_of

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
-from ..faults import MappingFaults, PollerCrashed
 from ..records import TimestampType
+from .faults import MappingFaults, PollerCrashed
 from .fetched import Fetched, FetchedQueue, Run
 from .starting import StartingPositions
 

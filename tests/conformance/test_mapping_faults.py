@@ -20,10 +20,13 @@ from pytest_msk import (
     Revoked,
     assert_at_least_once,
     assert_ordered,
+    fails,
+    fails_for,
     find_anomalies,
+    throttled,
+    times_out,
 )
 from pytest_msk.clock import Deadline
-from pytest_msk.faults import fails, fails_for, throttled, times_out
 from pytest_msk.mapping import poller
 
 

@@ -17,8 +17,9 @@ from pytest_msk import (
     Topic,
     assert_at_least_once,
     assert_ordered,
+    fails,
+    throttled,
 )
-from pytest_msk.faults import fails, throttled
 
 CONNECTION_ERROR = (
     "PROBLEM: Connection error. Please check your event source connection configuration. If your event source lives "

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_msk import LambdaFunction, ServiceError, msk_event
+from pytest_msk import InjectedError, LambdaFunction, ServiceError, fails, fails_for, msk_event, throttled, times_out
 from pytest_msk.clock import VirtualClock
-from pytest_msk.faults import InjectedError, fails, fails_for, throttled, times_out
 
 EVENT = msk_event([{"id": 1}, {"id": 2}], topic="orders")
 

@@ -12,9 +12,11 @@ from typing import TypeAlias
 
 from ..clock import VirtualClock
 from ..events import KafkaEvent, decode
-from ..functions import Handler, LambdaContext, ServiceError
-from ..functions.limit import LimitReached
 from ..records import Record
+from .context import LambdaContext
+from .limit import LimitReached
+from .remote import ServiceError
+from .runtime import Handler
 
 __all__ = ["FaultyHandler", "InjectedError", "fails", "fails_for", "throttled", "times_out"]
 
