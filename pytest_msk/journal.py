@@ -9,18 +9,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, overload
 
 import orjson
 
+if TYPE_CHECKING:
+    from .deliveries import Delivery
+
 __all__ = [
+    "EVENT_KINDS",
     "Assigned",
     "Attempt",
     "BatchClosed",
     "CloseReason",
     "CommitFailed",
     "Committed",
+    "Condition",
+    "DestinationFailed",
+    "Dropped",
     "Event",
+    "Expired",
     "Filtered",
     "Journal",
     "NotInvoked",
@@ -28,7 +36,10 @@ __all__ = [
     "Polled",
     "PositionReset",
     "Positions",
+    "Redelivered",
     "Revoked",
+    "SentToDestination",
+    "Split",
     "State",
     "StateChanged",
     "Unfiltered",
@@ -44,6 +55,9 @@ Offsets: TypeAlias = "Mapping[int, tuple[range, ...]]"
 Positions: TypeAlias = "Mapping[int, int]"
 #: Why a batch was closed (spec 3.1): enough records, the window's end, or the payload limit.
 CloseReason = Literal["size", "window", "payload"]
+#: Why records were given up, as an on-failure destination is told (spec 4.6); a Kafka topic is told `RetriesExhausted`
+#: in place of the first one (spec 4.7).
+Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "MaximumPayloadSizeExceeded"]
 #: The states of a mapping (spec 2.5).
 State = Literal["Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting", "Deleted"]
 
@@ -142,15 +156,19 @@ class BatchClosed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt(Event):
-    """The function was called with a batch.
+    """The function was called with a batch, or with what is left of it.
 
     Args:
         time_ms: when the call ended.
         batch: the batch's number.
-        attempt: 1 for the first call with this batch.
+        attempt: 1 for the first call with these records; a half of a split batch counts on.
         request_id: what the function saw as `context.aws_request_id`.
-        error: `type: message` of a function error, `None` for success.
+        error: `type: message` of a function error, `None` if the function returned.
         log: what the function printed and logged, its last 4,096 bytes.
+        records: what it was called with, `None` for the whole batch.
+        item_failures: what the response left undone: the records that it reports as failed, and with `strict_order`
+            those behind them (spec 4.5).
+        invalid_response: why the response was invalid, so that all is tried again; `None` if it was not.
     """
 
     batch: int
@@ -158,6 +176,14 @@ class Attempt(Event):
     request_id: str
     error: str | None
     log: str = field(default="", repr=False)
+    records: Offsets | None = None
+    item_failures: Offsets = field(default_factory=dict)
+    invalid_response: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether all that the function was called with is to be tried again, or given up."""
+        return self.error is not None or self.invalid_response is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +197,79 @@ class NotInvoked(Event):
 
     batch: int
     error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split(Event):
+    """A batch that had failed was cut in two; the left half is finished before the right one is begun (spec 4.4).
+
+    Args:
+        batch: the batch's number.
+        left: the records of one half.
+        right: the records of the other.
+    """
+
+    batch: int
+    left: Offsets
+    right: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped(Event):
+    """Records were given up and lost: the mapping has no on-failure destination (spec 4.2).
+
+    Args:
+        batch: the batch's number.
+        condition: why.
+        records: which.
+    """
+
+    batch: int
+    condition: Condition
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentToDestination(Event):
+    """Records were given up, and the on-failure destination was told of them (spec 4.6).
+
+    Args:
+        batch: the batch's number.
+        condition: why.
+        destination: its name, such as its ARN.
+        records: which.
+    """
+
+    batch: int
+    condition: Condition
+    destination: str
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DestinationFailed(Event):
+    """Records were given up, and the on-failure destination could not be told of them: they are lost (spec 4.6).
+
+    Args:
+        batch: the batch's number.
+        condition: why they were given up.
+        destination: its name, such as its ARN.
+        records: which.
+        error: why the destination did not take them.
+    """
+
+    batch: int
+    condition: Condition
+    destination: str
+    records: Offsets
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expired(Event):
+    """Offsets that retention removed before the mapping was done with them; AWS does not count them (spec 5.14)."""
+
+    records: Offsets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,9 +287,27 @@ class CommitFailed(Event):
     error: str
 
 
-_KINDS: tuple[type[Event], ...] = (
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Redelivered(Event):
+    """Records were delivered once more on the test's demand, to see whether that changes anything.
+
+    Args:
+        way: how: `replay`, `split`, `mix` or `crash`.
+        records: which, partitions in the event's order.
+        request_id: what the function saw as `context.aws_request_id`.
+        error: `type: message` of a function error, `None` for success.
+    """
+
+    way: str
+    records: Offsets
+    request_id: str
+    error: str | None
+
+
+#: Every kind of event; a kind's place is its number in the journal.
+EVENT_KINDS: tuple[type[Event], ...] = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked,
+    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, Redelivered,
 )  # fmt: skip
 _E = TypeVar("_E", bound=Event)
 
@@ -220,6 +337,14 @@ def _write_optional(value: str | None) -> str | None:
     return None if value is None else text_for_json(value)
 
 
+def _write_optional_offsets(value: Offsets | None) -> list[list[int]] | None:
+    return None if value is None else offset_rows(value)
+
+
+def _read_optional_offsets(rows: list[list[int]] | None) -> Offsets | None:
+    return None if rows is None else rows_to_offsets(rows)
+
+
 def _write_positions(value: Positions) -> list[tuple[int, int]]:
     return list(value.items())
 
@@ -227,6 +352,7 @@ def _write_positions(value: Positions) -> list[tuple[int, int]]:
 #: How a field is kept, by its type; every other type is kept as it is.
 _CODECS: dict[str, tuple[Callable[..., object], Callable[..., object]]] = {
     "Offsets": (offset_rows, rows_to_offsets),
+    "Offsets | None": (_write_optional_offsets, _read_optional_offsets),
     "Positions": (_write_positions, dict),
     "tuple[int, ...]": (list, tuple),
     "str": (text_for_json, lambda value: value),
@@ -254,14 +380,19 @@ class _Codec:
         return self.kind(time_ms=time_ms, **values)
 
 
-_BY_NUMBER = [_Codec(number, kind) for number, kind in enumerate(_KINDS)]
+_BY_NUMBER = [_Codec(number, kind) for number, kind in enumerate(EVENT_KINDS)]
 _BY_KIND = {codec.kind: codec for codec in _BY_NUMBER}
 
 
 class Journal(Sequence[Event]):
-    """A mapping's events in the order in which they happened; reads as a sequence of frozen events."""
+    """A mapping's events in the order in which they happened; reads as a sequence of frozen events.
 
-    def __init__(self) -> None:
+    Args:
+        topic: the topic that the mapping reads.
+    """
+
+    def __init__(self, topic: str = "") -> None:
+        self.topic = topic
         self._lines = bytearray()
         self._count = 0
         self._start_ms = 0
@@ -271,6 +402,13 @@ class Journal(Sequence[Event]):
 
     def __len__(self) -> int:
         return self._count
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Journal):
+            return self is other or list(self) == list(other)
+        return list(self) == list(other) if isinstance(other, list | tuple) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # it grows
 
     def __iter__(self) -> Iterator[Event]:
         return map(self._read, bytes(self._lines).splitlines())
@@ -297,6 +435,56 @@ class Journal(Sequence[Event]):
     def last(self, kind: type[_E]) -> _E | None:
         """The latest event of one kind; `None` when there is none."""
         return next((event for event in reversed(self) if isinstance(event, kind)), None)
+
+    @property
+    def invocations(self) -> tuple[Delivery, ...]:
+        """The function's calls in order, each with its records, its outcome and what it printed."""
+        from .deliveries import Delivery, follow
+
+        return tuple(step for step in follow(self) if isinstance(step, Delivery))
+
+    def deliveries(self, topic: object = None, partition: int | None = None) -> tuple[Delivery, ...]:
+        """The calls that had records of a partition, each with these records alone.
+
+        Args:
+            topic: the topic, a `Topic` or its name; this journal's by default.
+            partition: the partition's number; all of them by default.
+
+        Raises:
+            ValueError: the journal is of another topic.
+        """
+        if topic is not None and str(topic) != self.topic:
+            raise ValueError(f"This is the journal of {self.topic!r}, and says nothing of {str(topic)!r}.")
+        if partition is None:
+            return self.invocations
+        return tuple(call.only(partition) for call in self.invocations if partition in call.records)
+
+    @property
+    def commits(self) -> tuple[Committed, ...]:
+        """The commits that the broker took, in order."""
+        return self.of(Committed)
+
+    @property
+    def batches(self) -> tuple[BatchClosed, ...]:
+        """The batches in order, each with its close reason, its size and its records."""
+        return self.of(BatchClosed)
+
+    def to_json_lines(self) -> str:
+        """The events as JSON, one a line: `event` is its kind, ranges of offsets are [first, last]."""
+        from .export import to_json_lines
+
+        return to_json_lines(self)
+
+    @classmethod
+    def from_json_lines(cls, text: str) -> Journal:
+        """The journal that `to_json_lines` wrote.
+
+        Raises:
+            ValueError: a line is no event; the text says which and why.
+        """
+        from .export import from_json_lines
+
+        return from_json_lines(text)
 
     def append(self, event: Event) -> None:
         """Write an event down."""

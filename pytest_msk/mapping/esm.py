@@ -72,7 +72,7 @@ class EventSourceMapping:
         )
         self._refuse_timeout()
         self.uuid = str(uuid.uuid4())
-        self.journal = Journal()
+        self.journal = Journal(self.topic)
         self.timeout = timeout
         self.starting = StartingPositions(broker, self.config)
         self._numbers = count(1)

@@ -18,12 +18,19 @@ from pytest_msk.journal import (
     CloseReason,
     CommitFailed,
     Committed,
+    Condition,
+    DestinationFailed,
+    Dropped,
     Event,
+    Expired,
     Filtered,
     NotInvoked,
     Polled,
     PositionReset,
+    Redelivered,
     Revoked,
+    SentToDestination,
+    Split,
     State,
     StateChanged,
     Unfiltered,
@@ -53,10 +60,17 @@ FIELDS = {
     "request_id": st.uuids().map(str),
     "error": st.none() | texts,
     "log": texts,
+    "item_failures": offsets,
+    "invalid_response": st.none() | texts,
+    "left": offsets,
+    "right": offsets,
+    "condition": st.sampled_from(typing.get_args(Condition)),
+    "destination": texts,
+    "way": texts,
 }
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked,
+    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, Redelivered,
 )  # fmt: skip
 
 
@@ -64,7 +78,9 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     fields = {field.name: FIELDS[field.name] for field in dataclasses.fields(kind)}
     if kind is BatchClosed:
         fields["reason"] = st.sampled_from(typing.get_args(CloseReason))
-    if kind in (CommitFailed, NotInvoked):
+    if kind is Attempt:
+        fields["records"] = st.none() | offsets
+    if kind in (CommitFailed, NotInvoked, DestinationFailed):
         fields["error"] = texts
     return st.builds(kind, **fields)
 
