@@ -19,6 +19,7 @@ __all__ = [
     "BROKER",
     "BROKER_SETTINGS",
     "KAFKA_IMAGE",
+    "REPORT",
     "SETTINGS",
     "TIMEOUT",
     "BrokerChoice",
@@ -165,7 +166,16 @@ TIMEOUT = Setting(
     read=_seconds,
     metavar="SECONDS",
 )
-SETTINGS: tuple[Setting[object], ...] = (BROKER, BOOTSTRAP_SERVERS, KAFKA_IMAGE, BROKER_SETTINGS, TIMEOUT)  # type: ignore[assignment]
+REPORT = Setting(
+    name="report",
+    help="folder that gets a page, deliveries drawn, of each test that used a mapping",
+    default="",
+    read=str,
+    metavar="DIR",
+)
+SETTINGS: tuple[Setting[object], ...] = (
+    BROKER, BOOTSTRAP_SERVERS, KAFKA_IMAGE, BROKER_SETTINGS, TIMEOUT, REPORT,  # type: ignore[assignment]
+)  # fmt: skip
 
 
 def add_options(parser: pytest.Parser) -> None:
