@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .adversary import assert_idempotent
     from .assertions import (
         assert_at_least_once,
         assert_batches,
@@ -139,6 +140,7 @@ __all__ = [
     "assert_committed",
     "assert_exactly_once",
     "assert_filtered",
+    "assert_idempotent",
     "assert_matches",
     "assert_no_anomalies",
     "assert_no_redelivery",
@@ -151,6 +153,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "adversary": ("assert_idempotent",),
     "assertions": (
         "assert_at_least_once",
         "assert_batches",
