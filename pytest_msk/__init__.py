@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         Unfiltered,
     )
     from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingParameters
+    from .mapping.destinations import Destination, DestinationError, FailedBatch, InMemoryDestination
     from .provider import KafkaProvider
     from .records import EventRecord, NotAnEventRecord, Record, SchemaMetadata
     from .sandbox import MskEsm, MskTopic
@@ -88,6 +89,8 @@ __all__ = [
     "Consumption",
     "Delivery",
     "DeliveryBlocked",
+    "Destination",
+    "DestinationError",
     "DestinationFailed",
     "Dropped",
     "EmbeddedBroker",
@@ -98,10 +101,12 @@ __all__ = [
     "EventSourceMappingError",
     "Expired",
     "Explanation",
+    "FailedBatch",
     "Filtered",
     "Finding",
     "FunctionError",
     "FunctionStuck",
+    "InMemoryDestination",
     "InvalidEvent",
     "InvalidEventPattern",
     "InvalidFilter",
@@ -216,6 +221,7 @@ _HOMES = {
         "Unfiltered",
     ),
     "mapping": ("DeliveryBlocked", "EventSourceMapping", "EventSourceMappingError", "MappingParameters"),
+    "mapping.destinations": ("Destination", "DestinationError", "FailedBatch", "InMemoryDestination"),
     "provider": ("KafkaProvider",),
     "records": ("EventRecord", "NotAnEventRecord", "Record", "SchemaMetadata"),
     "sandbox": ("MskEsm", "MskTopic"),

@@ -46,16 +46,10 @@ class Ranges:
         """Take every offset from `stop` on out of the set."""
         self._ranges = self.overlap(range(stop))
 
-    def discard(self, other: range) -> None:
+    def discard(self, gone: range) -> None:
         """Take the offsets of a range out of the set."""
-        if not other or not self._ranges or other.start >= self._ranges[-1].stop:
-            return
-        self._ranges = [
-            part
-            for item in self._ranges
-            for part in (range(item.start, min(item.stop, other.start)), range(max(item.start, other.stop), item.stop))
-            if part
-        ]
+        if gone:
+            self._ranges = [*self.overlap(range(gone.start)), *self.overlap(range(gone.stop, self.stop))]
 
     def overlap(self, other: range) -> list[range]:
         """The offsets of a range that are in the set."""

@@ -139,12 +139,13 @@ def _given_up(history: History, outcome: _Outcome) -> Iterator[Anomaly]:
                 yield history.anomaly(name, partition, part, f"{text}{_where_to(step)}", batch=step.batch)
 
 
-def _where_to(step: Dropped | DestinationFailed | SentToDestination) -> str:
+def _given_up_how(step: Dropped | DestinationFailed | SentToDestination, count: int) -> str:
+    after = f"after batch {step.batch} ({step.condition})"
     if isinstance(step, SentToDestination):
-        return f" and sent to {step.destination}."
+        return f"sent to {step.destination} {after}."
     if isinstance(step, DestinationFailed):
-        return f", and {step.destination} did not take them: {step.error}."
-    return ": there is no on-failure destination."
+        return f"dropped {after}: {step.destination} did not take {'it' if count == 1 else 'them'}: {step.error}."
+    return f"dropped {after}."
 
 
 def _lacking(history: History, partition: int, gap: range, outcome: _Outcome) -> Iterator[Anomaly]:

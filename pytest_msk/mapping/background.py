@@ -29,7 +29,7 @@ class Background:
 
     def __init__(self, pipeline: Pipeline, clock: VirtualClock, name: str) -> None:
         self._pipeline = pipeline
-        self._limit = pipeline.limit = TimeLimit(name)
+        self._limit = pipeline.sender.limit = TimeLimit(name)
         self._clock = clock
         self._ending = threading.Event()
         self._progress = threading.Condition()
@@ -50,13 +50,13 @@ class Background:
                 if event is not None:
                     with self._progress:
                         self._progress.notify_all()
-                if self._pipeline.last_error is not None:
+                if self._pipeline.sender.failing:
                     self._ending.wait(_BACKOFF)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
             self._error = error
         finally:
             self._limit.close()
-            self._pipeline.limit = None
+            self._pipeline.sender.limit = None
             with self._progress:
                 self._progress.notify_all()
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from ..filters.criteria import MAX_FILTERS, FilterCriteria, InvalidFilter
 from . import _validation as validation
 from ._validation import EventSourceMappingError
+from .destinations import Destination
 from .parameters import MappingParameters, StartingPosition
+from .provisioned import ProvisionedPollers
+from .rules import DeliveryRules
 
 __all__ = ["DEFAULT_WINDOW_MS", "EventSourceMappingConfig", "EventSourceMappingError"]
 
@@ -29,7 +32,14 @@ class EventSourceMappingConfig:
         event_source_arn: the cluster's ARN; `None` for self-managed Kafka.
         enabled: whether the mapping polls from the start.
         filters: which records the function gets.
+        provisioned: the pollers of provisioned mode; `None` on demand.
+        maximum_retry_attempts: retries of a batch; -1 for no limit of its own (spec 4.2).
+        maximum_record_age_ms: a record's highest age, milliseconds; `None` for no limit.
+        bisect_batch_on_function_error: a batch that failed is cut in two.
+        report_batch_item_failures: the response tells which records failed.
+        destination: where records go that are given up: an ARN, `kafka://topic`, or one of the kit's own.
         null_tombstones: a null value is written as `null` instead of being left out.
+        strict_order: with a partial response all from a partition's lowest failed record on are tried again.
         retry_backoff_ms: pause between two attempts with one batch, milliseconds.
     """
 
@@ -42,8 +52,28 @@ class EventSourceMappingConfig:
     event_source_arn: str | None = None
     enabled: bool = True
     filters: FilterCriteria
+    provisioned: ProvisionedPollers | None = None
+    maximum_retry_attempts: int = -1
+    maximum_record_age_ms: int | None = None
+    bisect_batch_on_function_error: bool = False
+    report_batch_item_failures: bool = False
+    destination: str | Destination | None = None
     null_tombstones: bool = False
+    strict_order: bool = False
     retry_backoff_ms: int = 0
+
+    @property
+    def rules(self) -> DeliveryRules:
+        """How failures are handled."""
+        return DeliveryRules(
+            maximum_retry_attempts=self.maximum_retry_attempts,
+            maximum_record_age_ms=self.maximum_record_age_ms,
+            bisect=self.bisect_batch_on_function_error,
+            item_failures=self.report_batch_item_failures,
+            strict_order=self.strict_order,
+            destination=self.destination is not None,
+            backoff_ms=self.retry_backoff_ms,
+        )
 
     @classmethod
     def parse(
@@ -70,6 +100,9 @@ class EventSourceMappingConfig:
         arn = validation.event_source(parameters, cluster_arn, bootstrap_servers)
         timestamp_ms = validation.starting_timestamp(parameters, now_ms)
         validation.refuse_unsupported(parameters)
+        provisioned = validation.provisioned_pollers(parameters)
+        age_ms = validation.record_age(parameters)
+        destination = validation.destination(parameters, topic, provisioned=provisioned is not None)
         try:
             filters = FilterCriteria(
                 parameters.get("filter_criteria"),
@@ -92,6 +125,13 @@ class EventSourceMappingConfig:
             event_source_arn=arn,
             enabled=parameters.get("enabled", True),
             filters=filters,
+            provisioned=provisioned,
+            maximum_retry_attempts=parameters.get("maximum_retry_attempts", -1),
+            maximum_record_age_ms=age_ms,
+            bisect_batch_on_function_error=parameters.get("bisect_batch_on_function_error", False),
+            report_batch_item_failures=bool(parameters.get("function_response_types")),
+            destination=destination,
             null_tombstones=parameters.get("null_tombstones", False),
+            strict_order=parameters.get("strict_order", False),
             retry_backoff_ms=round(parameters.get("retry_backoff_in_seconds", 0) * 1000),
         )

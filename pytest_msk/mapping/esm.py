@@ -18,7 +18,7 @@ from ..journal import Attempt, Event, Journal, NotInvoked, Redelivered, State, S
 from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
-from .delivery import DeliveryBlocked
+from .delivery import Delivery, DeliveryBlocked
 from .parameters import MappingParameters
 from .pipeline import Pipeline
 from .starting import StartingPositions
@@ -124,7 +124,7 @@ class EventSourceMapping:
     @property
     def last_error(self) -> FunctionError | None:
         """The function error of the last attempt, with the handler's own exception; `None` after a success."""
-        return self._pipeline.last_error if self._pipeline else None
+        return self._pipeline.sender.last_error if self._pipeline else None
 
     # --- stepped
 
@@ -179,8 +179,11 @@ class EventSourceMapping:
     def drain(self, *, max_attempts: int = 100) -> tuple[Attempt, ...]:
         """Step until every record of the topic is dealt with, moving the clock to whatever is due next.
 
+        Retries that the parameters limit run out, and a record that is dropped or sent to the destination is no error.
+
         Args:
-            max_attempts: how often one batch may fail before this gives up; AWS would not.
+            max_attempts: how often one batch may fail in a row where nothing limits its retries, or be throttled; AWS
+                would go on. Where only `maximum_record_age_in_seconds` does, the clock is moved to that age.
 
         Returns:
             The attempts that were made.
@@ -195,23 +198,38 @@ class EventSourceMapping:
         failures = 0
         while True:
             event = self.step()
+            if isinstance(event, Attempt):
+                attempts.append(event)
             if isinstance(event, Attempt | NotInvoked):
-                if isinstance(event, Attempt):
-                    attempts.append(event)
-                failures = 0 if event.error is None else failures + 1
+                failures = self._failures(event, failures)
                 if failures >= max_attempts:
-                    cause = self.last_error.exception if self.last_error else None
-                    raise self._blocked(event, failures) from cause
+                    self._pass_time(event, failures)
             elif event is None:
                 due = self._pipeline.due_ms if self._pipeline else None
                 if due is None:
                     return tuple(attempts)
                 self.clock.advance_to(due)
 
-    def _blocked(self, attempt: Attempt | NotInvoked, failures: int) -> DeliveryBlocked:
-        assert self._pipeline is not None
-        assert self._pipeline.delivery is not None
-        batch = self._pipeline.delivery.batch
+    def _failures(self, event: Attempt | NotInvoked, failures: int) -> int:
+        """How often a batch has failed in a row, without those failures after which its retries run out."""
+        if isinstance(event, NotInvoked):
+            return failures + 1
+        limited = self.config.rules.retries is not None
+        return failures + 1 if (event.failed or event.item_failures) and not limited else 0
+
+    def _pass_time(self, event: Attempt | NotInvoked, failures: int) -> None:
+        """A batch has failed too often: move the clock to when its records are too old, or raise."""
+        __tracebackhide__ = True
+        delivery = self._pipeline.delivery if self._pipeline else None
+        if delivery is None:
+            return  # its partitions were taken away
+        if delivery.too_old_ms is None:
+            cause = self.last_error.exception if self.last_error else None
+            raise self._blocked(event, delivery, failures) from cause
+        self.clock.advance_to(max(delivery.too_old_ms, self.clock.now_ms()))
+
+    def _blocked(self, event: Attempt | NotInvoked, delivery: Delivery, failures: int) -> DeliveryBlocked:
+        batch = delivery.batch
         ranges = ", ".join(
             f"{self.topic}-{partition} offsets {', '.join(f'{r.start}-{r.stop - 1}' for r in runs)}"
             for partition, runs in batch.records.items()
@@ -219,14 +237,19 @@ class EventSourceMapping:
         count = "1 record" if batch.count == 1 else f"{batch.count} records"
         location = self.last_error.location() if self.last_error else None
         where = f"at {location} " if location else ""
+        error = event.error or ""
+        if isinstance(event, Attempt) and not event.error:
+            left = sum(len(run) for runs in event.item_failures.values() for run in runs)
+            error = event.invalid_response or f"{left} item failures in the response"
         return DeliveryBlocked(
-            f"Batch {attempt.batch} ({count}: {ranges}) failed {failures} times in a row, the last time "
-            f"{where}with {attempt.error}. AWS would go on until the records expire, and nothing behind them would be "
-            "delivered. Mend the function, or expect this error; drain(max_attempts=...) sets its limit.",
+            f"Batch {event.batch} ({count}: {ranges}) failed {failures} times in a row, the last time "
+            f"{where}with {error}{'' if error.endswith('.') else '.'} AWS would go on until the records expire, and "
+            "nothing behind them would be delivered. Mend the function, or expect this error; drain(max_attempts=...) "
+            "sets its limit.",
             batch=batch.number,
             records=batch.records,
             failures=failures,
-            error=attempt.error or "",
+            error=error,
         )
 
     # --- in the background
@@ -347,6 +370,7 @@ class EventSourceMapping:
                 broker=self.broker,
                 config=self.config,
                 function=self.function,
+                mapping_uuid=self.uuid,
                 group=self.consumer_group_id,
                 starting=self.starting,
                 numbers=self._numbers,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from ..filters.criteria import FilterCriteriaBlock
+from .destinations import Destination, FailedBatch
 
 __all__ = [
     "AmazonManagedKafkaEventSourceConfig",
+    "DestinationConfig",
+    "FunctionResponseType",
     "MappingParameters",
+    "OnFailureBlock",
+    "OnFailureDestination",
+    "ProvisionedPollerConfig",
     "SelfManagedEventSource",
     "SelfManagedKafkaEventSourceConfig",
     "SourceAccessConfiguration",
@@ -18,6 +24,10 @@ __all__ = [
 ]
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
+FunctionResponseType = Literal["ReportBatchItemFailures"]
+#: An ARN (SQS, SNS, S3) or `kafka://topic`, as on AWS; or, for tests without AWS, a `Destination` such as
+#: `InMemoryDestination`, or a callable that gets each `FailedBatch`.
+OnFailureDestination: TypeAlias = "str | Destination | Callable[[FailedBatch], object]"
 
 
 class AmazonManagedKafkaEventSourceConfig(TypedDict, total=False):
@@ -45,12 +55,32 @@ class SourceAccessConfiguration(TypedDict, total=False):
     URI: str
 
 
+class ProvisionedPollerConfig(TypedDict, total=False):
+    """The API's block of that name: it turns provisioned mode on (spec 7.2)."""
+
+    MinimumPollers: int
+    MaximumPollers: int
+    PollerGroupName: str
+
+
+class OnFailureBlock(TypedDict, total=False):
+    """The API's block `OnFailure`."""
+
+    Destination: OnFailureDestination
+
+
+class DestinationConfig(TypedDict, total=False):
+    """The API's block of that name; Kafka mappings have no `OnSuccess`."""
+
+    OnFailure: OnFailureBlock
+
+
 class MappingParameters(TypedDict, total=False):
     """What `msk_esm` and `EventSourceMapping` take besides function and topic: the API's names in snake_case.
 
     `consumer_group_id` is a shorthand for the block of either kind of Kafka; `filter_quota`, `filter_strict`,
-    `filter_metadata`, `null_tombstones` and `retry_backoff_in_seconds` are the kit's own, for what AWS lets one change
-    or leaves open (spec 1.4, 4.1, 6.1 to 6.3).
+    `filter_metadata`, `null_tombstones`, `strict_order` and `retry_backoff_in_seconds` are the kit's own, for what AWS
+    lets one change or leaves open (spec 1.4, 4.1, 4.5, 6.1 to 6.3).
     """
 
     batch_size: int
@@ -67,6 +97,13 @@ class MappingParameters(TypedDict, total=False):
     filter_quota: int
     filter_strict: bool
     filter_metadata: bool
+    provisioned_poller_config: ProvisionedPollerConfig
+    maximum_retry_attempts: int
+    maximum_record_age_in_seconds: int
+    bisect_batch_on_function_error: bool
+    function_response_types: Sequence[FunctionResponseType]
+    destination_config: DestinationConfig
     enabled: bool
     null_tombstones: bool
+    strict_order: bool
     retry_backoff_in_seconds: float

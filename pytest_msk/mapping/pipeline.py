@@ -13,7 +13,7 @@ from ..brokers import Broker
 from ..clock import Clock
 from ..events import Envelope
 from ..filters.criteria import record_metadata
-from ..functions import Delivered, FunctionError, FunctionStuck, LambdaFunction, ServiceError, TimeLimit
+from ..functions import LambdaFunction
 from ..journal import (
     Assigned,
     Attempt,
@@ -21,12 +21,13 @@ from ..journal import (
     CommitFailed,
     Committed,
     Event,
+    Expired,
     Filtered,
     Journal,
-    NotInvoked,
     Offsets,
     Polled,
     PositionReset,
+    Positions,
     Revoked,
     Unfiltered,
     offset_runs,
@@ -35,10 +36,14 @@ from ..records import RecordEncoder, encoder
 from ..topics import Topic
 from .batching import Batcher, Window
 from .config import EventSourceMappingConfig
-from .delivery import Commit, Delivery, Invoke
+from .delivery import Delivery, DeliveryState
+from .destinations import Destination
+from .destinations.opening import open_destination
 from .fetched import Fetched, Run
 from .poller import Poller
+from .sender import Sender
 from .starting import StartingPositions
+from .steps import Commit, Done, Invoke, Wait
 
 __all__ = ["Pipeline"]
 
@@ -54,6 +59,7 @@ class Pipeline:
         broker: where the topic is.
         config: the mapping's settings.
         function: what is invoked.
+        mapping_uuid: the mapping's UUID.
         group: the consumer group's id.
         starting: where partitions are begun.
         numbers: the batches' numbers.
@@ -68,6 +74,7 @@ class Pipeline:
         broker: Broker,
         config: EventSourceMappingConfig,
         function: LambdaFunction,
+        mapping_uuid: str,
         group: str,
         starting: StartingPositions,
         numbers: Iterator[int],
@@ -75,10 +82,11 @@ class Pipeline:
         clock: Clock,
         timeout: float,
     ) -> None:
+        self._broker = broker
         self._config = config
-        self._function = function
         self._journal = journal
         self._clock = clock
+        self._destination = _destination(broker, config, mapping_uuid, timeout)
         self._poller = Poller(broker, config.topic, group, starting, self, timeout)
         envelope = Envelope(bootstrap_servers=broker.bootstrap_servers, event_source_arn=config.event_source_arn)
         self._batcher = Batcher(config.topic, envelope, config.batch_size, numbers=numbers)
@@ -92,10 +100,17 @@ class Pipeline:
         self._filtered: dict[int, list[int]] = {}
         self._unfiltered: dict[int, list[int]] = {}
         self._delivery: Delivery | None = None
-        self._read_back = Topic(config.topic, broker=broker, clock=clock, timeout=timeout).at
-        self.last_error: FunctionError | None = None
-        #: Ends the function's calls by real time; without it only the clock's time counts.
-        self.limit: TimeLimit | None = None
+        #: Calls the function, and tells of its last call.
+        self.sender = Sender(
+            function=function,
+            destination=self._destination,
+            mapping_uuid=mapping_uuid,
+            topic=config.topic,
+            envelope=envelope,
+            read_back=Topic(config.topic, broker=broker, clock=clock, timeout=timeout).at,
+            write=self._write,
+            clock=clock,
+        )
 
     # --- what the poller tells
 
@@ -108,10 +123,12 @@ class Pipeline:
         self._give_up()
         self._write(Revoked(time_ms=self._clock.now_ms(), partitions=partitions))
 
-    def position_reset(self, partition: int, offset: int, position: int) -> None:
+    def position_reset(self, partition: int, offset: int, position: int, low: int) -> None:
         """See `PollerEvents`."""
         now = self._clock.now_ms()
         self._write(PositionReset(time_ms=now, partition=partition, offset=offset, position=position))
+        if offset < low:
+            self._write(Expired(time_ms=now, records={partition: (range(offset, low),)}))
 
     # --- driving
 
@@ -125,7 +142,7 @@ class Pipeline:
         """When the next thing is due if no record comes, epoch milliseconds; `None` when nothing is under way."""
         if self._delivery is not None:
             step = self._delivery.next(self._clock.now_ms())
-            return getattr(step, "until_ms", self._clock.now_ms())
+            return step.until_ms if isinstance(step, Wait) else self._clock.now_ms()
         return self._window.end_ms if self._batcher.count else None
 
     def step(self, *, wait: float | None = None) -> Event | None:
@@ -138,7 +155,7 @@ class Pipeline:
             What was done, or `None` when nothing is due.
         """
         if self._delivery is not None:
-            if self.last_error is not None:
+            if self.sender.failing:
                 self._poller.serve()
             if self._delivery is not None:
                 return self._deliver(self._delivery)
@@ -149,7 +166,12 @@ class Pipeline:
     def close(self) -> None:
         """Leave the group; what is under way is given up and not committed."""
         self._give_up()
-        self._poller.close()
+        try:
+            self._poller.close()
+        finally:
+            close = getattr(self._destination, "close", None)
+            if close is not None and self._destination is not self._config.destination:  # not one of the caller's own
+                close()
 
     def _give_up(self) -> None:
         self._batcher.clear()
@@ -180,7 +202,7 @@ class Pipeline:
         if self._filtered:
             events.append(self._write(Filtered(time_ms=now, records=self._read_past(self._filtered))))
             if not self._batcher.count:
-                self._commit()
+                self._commit(dict(self._uncommitted))
         if not events and wait is None and self._poller.settle():
             return self._poll(wait)
         return events[0] if events else None
@@ -208,7 +230,8 @@ class Pipeline:
             self._encoders[partition] = encode
         passed, aside, unfiltered = self._filter(partition, records)
         offsets = [record[0] for record in passed]
-        added = self._batcher.add(partition, offsets, starmap(encode, passed))
+        timestamps = [record[1] for record in passed] if self._config.maximum_record_age_ms is not None else ()
+        added = self._batcher.add(partition, offsets, starmap(encode, passed), timestamps)
         left = records[records.index(passed[added]) :] if added < len(passed) else []
         if added:
             self._polled.setdefault(partition, []).extend(offsets[:added])
@@ -255,7 +278,9 @@ class Pipeline:
         if not self._batcher.count or (self._batcher.room and now < self._window.end_ms):
             return None
         batch = self._batcher.close(now)
-        self._delivery = Delivery(batch, backoff_ms=self._config.retry_backoff_ms)
+        delivery = self._delivery = Delivery(batch, dict(self._uncommitted), self._config.rules)
+        if batch.oversized:
+            return self._deliver(delivery)
         return self._write(
             BatchClosed(
                 time_ms=now,
@@ -267,66 +292,49 @@ class Pipeline:
         )
 
     def _deliver(self, delivery: Delivery) -> Event | None:
+        """Do what the delivery asks for; that is never a decision of this class."""
         step = delivery.next(self._clock.now_ms())
-        if isinstance(step, Invoke):
-            return self._invoke(delivery, step.attempt)
+        if isinstance(step, Wait | Done):
+            return None
         if isinstance(step, Commit):
-            event = self._commit()
+            event = self._commit(step.positions)
             delivery.committed()
-            self._delivery = None
+            if delivery.state is DeliveryState.DONE:
+                self._delivery = None
+                if self._config.provisioned is not None:
+                    self._window.restart(event.time_ms)  # the next one begins when the batch is completed (spec 3.2)
             return event
-        return None
-
-    def _invoke(self, delivery: Delivery, attempt: int) -> Event:
-        delivery.invoked()
-        batch, stuck = delivery.batch, None
-        delivered = Delivered(batch.records, self._read_back)
-        try:
-            invocation = self._function.invoke(batch.payload, self._clock, delivered=delivered, limit=self.limit)
-        except ServiceError as raised:
-            return self._refused(delivery, raised)
-        except BaseException as raised:
-            if not isinstance(raised, FunctionStuck) or raised.invocation is None:
-                delivery.interrupted()
-                raise
-            invocation, stuck = raised.invocation, raised
-        now = self._clock.now_ms()
-        self.last_error = invocation.error
-        if invocation.error is None:
-            delivery.succeeded()
-        else:
-            delivery.failed(now)
-        self._window.restart(now)
-        event = self._write(
-            Attempt(
-                time_ms=now,
-                batch=batch.number,
-                attempt=attempt,
-                request_id=invocation.request_id,
-                error=None if invocation.error is None else str(invocation.error),
-                log=invocation.log,
-            )
-        )
-        if stuck is not None:
-            raise stuck
+        if isinstance(step, Invoke) and self.sender.failing and (expired := self._expired(delivery)) is not None:
+            return expired
+        event = self.sender.do(delivery, step)
+        if isinstance(event, Attempt) and self._config.provisioned is None:
+            self._window.restart(event.time_ms)  # on demand already when the function has ended
         return event
 
-    def _refused(self, delivery: Delivery, error: ServiceError) -> Event:
-        """The function was not called: wait, and try again without counting an attempt (spec 4.1)."""
-        now = self._clock.now_ms()
-        self.last_error = FunctionError(type=error.code, message=error.message, exception=error)
-        delivery.refused(now)
-        return self._write(NotInvoked(time_ms=now, batch=delivery.batch.number, error=str(error)))
+    def _expired(self, delivery: Delivery) -> Event | None:
+        """Before records are tried again: those that retention has removed meanwhile are lost (spec 5.14)."""
+        marks = self._broker.watermarks(self._config.topic)
+        expired = delivery.truncated({partition: mark.low for partition, mark in marks.items()})
+        return self._write(Expired(time_ms=self._clock.now_ms(), records=expired)) if expired else None
 
-    def _commit(self) -> Event:
-        positions = dict(self._uncommitted)
+    def _commit(self, positions: Positions) -> Event:
         error = self._poller.commit(positions)
-        self._uncommitted.clear()  # not before: what could not be committed now is committed next time
         now = self._clock.now_ms()
         if error is None:
+            for partition, position in positions.items():
+                if self._uncommitted.get(partition) == position:  # what could not be committed is committed next time
+                    del self._uncommitted[partition]
             return self._write(Committed(time_ms=now, positions=positions))
         return self._write(CommitFailed(time_ms=now, positions=positions, error=error))
 
     def _write(self, event: Event) -> Event:
         self._journal.append(event)
         return event
+
+
+def _destination(
+    broker: Broker, config: EventSourceMappingConfig, mapping_uuid: str, timeout: float
+) -> Destination | None:
+    if isinstance(config.destination, str):
+        return open_destination(config.destination, broker=broker, mapping_uuid=mapping_uuid, timeout=timeout)
+    return config.destination

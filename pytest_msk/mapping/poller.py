@@ -46,8 +46,8 @@ class PollerEvents(Protocol):
     def revoked(self, partitions: tuple[int, ...]) -> None:
         """The group took these partitions."""
 
-    def position_reset(self, partition: int, offset: int, position: int) -> None:
-        """The offset was out of range; reading goes on at the position."""
+    def position_reset(self, partition: int, offset: int, position: int, low: int) -> None:
+        """The offset was out of range of the log, which begins at `low`; reading goes on at the position."""
 
 
 class Poller:
@@ -150,11 +150,11 @@ class Poller:
 
         committed = self._committed(consumer, given) if given else []
         marks = self._broker.watermarks(self._topic)
-        resets: list[tuple[int, int, int]] = []
+        resets: list[tuple[int, int, int, int]] = []
         for found in committed:
             start = self._starting.choose(found.partition, found.offset, marks[found.partition])
             if found.offset not in (start, OFFSET_INVALID):
-                resets.append((found.partition, found.offset, start))
+                resets.append((found.partition, found.offset, start, marks[found.partition].low))
             found.offset = start
             self._queues[found.partition] = FetchedQueue(start)
         consumer.assign(committed)
@@ -185,15 +185,14 @@ class Poller:
     def look(self) -> None:
         """Ask where the logs begin and end now: until the next look, `take` reads up to there and no further.
 
-        Records that the broker has deleted meanwhile are forgotten, whether they had been fetched or not.
+        A partition whose next record the broker has deleted meanwhile, fetched or not, is begun again.
         """
         self._marks = self._broker.watermarks(self._topic)
         self._follow_partitions(len(self._marks))
         self.join()
         for partition, queue in self._queues.items():
-            mark = self._marks[partition]
-            queue.forget_below(mark.low)
-            if not queue and not mark.low <= queue.position <= mark.high:
+            mark, position = self._marks[partition], queue.head[0] if queue else queue.position
+            if not mark.low <= position <= mark.high:
                 self._reset(partition)
 
     def take(self, limit: int) -> list[Run]:
@@ -333,10 +332,10 @@ class Poller:
         mark = self._broker.watermarks(self._topic).get(partition)
         if queue is None or mark is None:
             return
-        position = queue.position
+        position = queue.head[0] if queue else queue.position
         if not mark.low <= position <= mark.high:
             queue.clear(self._starting.now(partition, mark))
-            self._events.position_reset(partition, position, queue.position)
+            self._events.position_reset(partition, position, queue.position, mark.low)
         # Not a seek, which fails while the client has lost the partition's leader.
         self._consumer.assign([self._at(p, each.position) for p, each in self._queues.items()])
         for each in self._queues.values():

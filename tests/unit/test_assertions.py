@@ -328,19 +328,18 @@ def given_up(kind=Dropped, **more) -> list[Event]:
         (
             given_up(),
             "dropped",
-            "dropped-record: orders-0 offsets 0-1 (2 records) were given up in batch 1 (RetryAttemptsExhausted): there "
-            "is no on-failure destination.",
+            "dropped-record: orders-0 offsets 0-1 (2 records) were dropped after batch 1 (RetryAttemptsExhausted).",
         ),
         (
             given_up(SentToDestination, destination="arn:q"),
             "destination",
-            "dead-lettered-record: orders-0 offsets 0-1 (2 records) were given up in batch 1 (RetryAttemptsExhausted) "
-            "and sent to arn:q.",
+            "dead-lettered-record: orders-0 offsets 0-1 (2 records) were sent to arn:q after batch 1 "
+            "(RetryAttemptsExhausted).",
         ),
         (
             given_up(DestinationFailed, destination="arn:q", error="AccessDenied"),
             ["dropped", "destination"],
-            "dropped-record: orders-0 offsets 0-1 (2 records) were given up in batch 1 (RetryAttemptsExhausted), and "
+            "dropped-record: orders-0 offsets 0-1 (2 records) were dropped after batch 1 (RetryAttemptsExhausted): "
             "arn:q did not take them: AccessDenied.",
         ),
     ],

@@ -79,6 +79,7 @@ def test_every_setting_is_listed_once_and_has_a_good_default():
         "kafka_image": "apache/kafka:4.3.1",
         "broker_settings": {},
         "timeout": 30.0,
+        "report": "",
     }
 
 
