@@ -133,10 +133,8 @@ def _given_up(history: History, outcome: _Outcome) -> Iterator[Anomaly]:
         for partition, runs in step.records.items():
             for part in (part for run in runs for part in outcome.succeeded[partition].missing(run)):
                 were = "was" if len(part) == 1 else "were"
-                text = (
-                    f"{place(history.topic, partition, part)} {were} given up in batch {step.batch} ({step.condition})"
-                )
-                yield history.anomaly(name, partition, part, f"{text}{_where_to(step)}", batch=step.batch)
+                text = f"{place(history.topic, partition, part)} {were} {_given_up_how(step, len(part))}"
+                yield history.anomaly(name, partition, part, text, batch=step.batch)
 
 
 def _given_up_how(step: Dropped | DestinationFailed | SentToDestination, count: int) -> str:
