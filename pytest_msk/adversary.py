@@ -16,6 +16,7 @@ from .events import Envelope
 from .functions import Delivered
 from .journal import Offsets, Redelivered
 from .mapping.batching import Batcher
+from .mapping.response import read_response
 from .records import Record
 from .topics import Topic
 
@@ -185,20 +186,26 @@ def _events(esm: EventSourceMapping, records: list[Record]) -> Iterator[tuple[by
 def _invoke(esm: EventSourceMapping, way: Way, payload: bytes, delivered: Delivered) -> Redelivered:
     __tracebackhide__ = True
     invocation = esm.function.invoke(payload, esm.clock, delivered=delivered)
-    error = invocation.error
+    error = invocation.error and str(invocation.error)
+    if error is None and esm.config.report_batch_item_failures:
+        response = read_response(invocation.result, esm.topic, delivered.offsets)
+        if response.failed:
+            error = f"batchItemFailures for {_places(esm.topic, response.failed)}"
+        elif response.invalid is not None:
+            error = f"an invalid response: {response.invalid}"
     again = Redelivered(
         time_ms=esm.clock.now_ms(),
         way=way,
         records=delivered.offsets,
         request_id=invocation.request_id,
-        error=None if error is None else str(error),
+        error=error,
     )
     esm.journal.append(again)
     if error is not None:
         raise AssertionError(
             f"{esm.function.name} is not idempotent: it failed when {_places(esm.topic, delivered.offsets)} came again "
             f"({way}: {WAYS[way]}) with {error}. A mapping would deliver them for ever."
-        ) from error.exception
+        ) from (invocation.error and invocation.error.exception)
     return again
 
 

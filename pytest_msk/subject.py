@@ -13,7 +13,7 @@ from .checks import Configuration, Contents, History
 from .clock import Clock
 from .consumption import Consumption
 from .filters.criteria import Decision, FilterCriteria, record_metadata
-from .journal import Offsets, offset_runs
+from .journal import Offsets, StateChanged, offset_runs
 from .records import Record
 from .topics import Topic
 
@@ -78,15 +78,18 @@ def _mapping(esm: EventSourceMapping, *, log: bool) -> Subject:
     def contents() -> Contents:
         return _by_place(_topic(esm.topic, broker, esm.clock).records())
 
+    events = tuple(esm.journal)
+    # What an update has changed is not known: what came before it is not held against what is configured now.
+    updated = any(isinstance(event, StateChanged) and event.state == "Updating" for event in events)
     history = History(
         topic=esm.topic,
-        events=tuple(esm.journal),
+        events=events,
         log=broker.offsets(esm.topic),
         ends={partition: mark.high for partition, mark in broker.watermarks(esm.topic).items()} if log else None,
         origins=esm.starting.origins,
         configurations=_MAPPING,
-        batch_size=esm.config.batch_size,
-        decide=_decide(esm.config.filters),
+        batch_size=None if updated else esm.config.batch_size,
+        decide=None if updated else _decide(esm.config.filters),
         contents=contents,
     )
     return Subject(
