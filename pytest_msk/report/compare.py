@@ -47,7 +47,7 @@ def _opened(value: object) -> object:
 
 
 def _items(left: Sequence[object], right: Sequence[object]) -> list[str]:
-    lines = [f"{len(left)} items == {len(right)} items"]
+    lines = [f"{_count(left)} == {_count(right)}"]
     different = [
         (index, a, b)
         for index, (a, b) in enumerate(zip_longest(left, right, fillvalue=_ABSENT))
@@ -64,6 +64,10 @@ def _items(left: Sequence[object], right: Sequence[object]) -> list[str]:
     if len(different) > _ITEMS:
         lines.append(f"... and {len(different) - _ITEMS} more items differ")
     return lines
+
+
+def _count(items: Sequence[object]) -> str:
+    return "1 item" if len(items) == 1 else f"{len(items)} items"
 
 
 def _fields(left: object, right: object) -> Iterator[str]:

@@ -208,3 +208,91 @@ def test_journal_reads_backwards_as_forwards():
     assert found is not None
     assert found.attempt == 3
     assert journal.last(StateChanged) is None
+
+
+# --- questions
+
+
+def a_run() -> Journal:
+    """Two partitions, a failed attempt, item failures, and two commits."""
+    found = Journal("orders")
+    for event in (
+        BatchClosed(time_ms=1, batch=1, reason="size", payload_size=9, records={0: (range(3),), 1: (range(2),)}),
+        attempt(2, error="E: no"),
+        attempt(3, attempt=2, item_failures={0: (range(1, 2),)}),
+        Committed(time_ms=4, positions={1: 2}),
+        attempt(5, attempt=1, records={0: (range(1, 2),)}),
+        Committed(time_ms=6, positions={0: 3}),
+    ):
+        found.append(event)
+    return found
+
+
+def test_the_calls_with_their_records_and_what_came_of_each():
+    first, second, third = a_run().invocations
+    whole = {0: (range(3),), 1: (range(2),)}
+    assert (first.records, first.failed, first.error, first.ok) == (whole, whole, "E: no", False)
+    assert first.succeeded == {}
+    assert (second.records, second.failed, second.error) == (whole, {0: (range(1, 2),)}, "batchItemFailures")
+    assert second.succeeded == {0: (range(1), range(2, 3)), 1: (range(2),)}
+    assert (third.records, third.ok, third.time_ms) == ({0: (range(1, 2),)}, True, 5)
+
+
+def test_the_deliveries_of_a_partition():
+    found = a_run()
+    assert [(call.attempt, call.records, call.ok) for call in found.deliveries("orders", 1)] == [
+        (1, {1: (range(2),)}, False),
+        (2, {1: (range(2),)}, True),
+    ]
+    assert len(found.deliveries("orders", 0)) == 3
+    assert found.deliveries("orders", 7) == ()
+    assert found.deliveries() == found.invocations
+    with pytest.raises(ValueError, match="This is the journal of 'orders', and says nothing of 'refunds'"):
+        found.deliveries("refunds", 0)
+
+
+def test_the_commits_and_the_batches():
+    found = a_run()
+    assert [event.positions for event in found.commits] == [{1: 2}, {0: 3}]
+    assert [event.reason for event in found.batches] == ["size"]
+
+
+def test_a_journal_equals_the_list_of_its_events():
+    found = a_run()
+    assert found == list(found)
+    assert found == a_run()
+    assert found != list(found)[1:]
+    assert Journal() == []
+    assert found != "journal"
+
+
+# --- JSON lines
+
+
+@given(histories)
+def test_json_lines_come_back(events):
+    found = written(events)
+    found.topic = "orders"
+    again = Journal.from_json_lines(found.to_json_lines())
+    assert list(again) == events
+    assert [type(event) for event in again] == [type(event) for event in events]
+    assert not events or again.topic == "orders"
+
+
+def test_json_lines_can_be_read_by_people():
+    first, second, *_, last = a_run().to_json_lines().splitlines()
+    assert first == (
+        '{"event": "BatchClosed", "topic": "orders", "time_ms": 1, "batch": 1, "reason": "size", "payload_size": 9, '
+        '"records": {"0": [[0, 2]], "1": [[0, 1]]}}'
+    )
+    assert '"error": "E: no"' in second
+    assert last == '{"event": "Committed", "topic": "orders", "time_ms": 6, "positions": {"0": 3}}'
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"event": "Fire", "topic": "x"}', '{"event": "Revoked", "topic": "x"}', "1"]
+)
+def test_a_line_that_is_no_event_is_refused_with_its_number(line):
+    good = a_run().to_json_lines().splitlines()[0]
+    with pytest.raises(ValueError, match="Line 2 is no event of a journal"):
+        Journal.from_json_lines(f"{good}\n{line}\n")
