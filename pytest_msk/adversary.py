@@ -186,7 +186,7 @@ def _events(esm: EventSourceMapping, records: list[Record]) -> Iterator[tuple[by
 def _invoke(esm: EventSourceMapping, way: Way, payload: bytes, delivered: Delivered) -> Redelivered:
     __tracebackhide__ = True
     invocation = esm.function.invoke(payload, esm.clock, delivered=delivered)
-    error = invocation.error and str(invocation.error)
+    error = None if invocation.error is None else str(invocation.error)
     if error is None and esm.config.report_batch_item_failures:
         response = read_response(invocation.result, esm.topic, delivered.offsets)
         if response.failed:
@@ -205,7 +205,7 @@ def _invoke(esm: EventSourceMapping, way: Way, payload: bytes, delivered: Delive
         raise AssertionError(
             f"{esm.function.name} is not idempotent: it failed when {_places(esm.topic, delivered.offsets)} came again "
             f"({way}: {WAYS[way]}) with {error}. A mapping would deliver them for ever."
-        ) from (invocation.error and invocation.error.exception)
+        ) from (None if invocation.error is None else invocation.error.exception)
     return again
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ._ranges import Ranges
+from ._repr import short_repr
 from .journal import (
     Attempt,
     BatchClosed,
@@ -21,7 +22,7 @@ from .journal import (
 __all__ = ["Delivery", "follow", "set_aside"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Delivery:
     """One call of the function with the records of a batch, or with what was left of it.
 
@@ -44,6 +45,8 @@ class Delivery:
     failed: Offsets = field(default_factory=dict)
     error: str | None = None
     log: str = field(default="", repr=False)
+
+    __repr__ = short_repr
 
     @property
     def ok(self) -> bool:

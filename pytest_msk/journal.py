@@ -1,7 +1,8 @@
 """Journal: what a mapping did, as frozen events in order.
 
 A mapping may handle a million records in one test, so an event is kept as one short line of JSON, with ranges of
-offsets in place of records, and made into an object when it is read.
+offsets in place of records, and made into an object when it is read. Lines are compressed in blocks: what filters leave
+of a partition are many short ranges, and each event that names them names the same.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, overload
+from zlib import compress, decompress
 
 import orjson
+
+from ._repr import short_repr
 
 if TYPE_CHECKING:
     from .deliveries import Delivery
@@ -73,7 +78,7 @@ def offset_runs(offsets: Sequence[int]) -> tuple[range, ...]:
     return tuple(range(offsets[a], offsets[b - 1] + 1) for a, b in zip(starts, ends, strict=True))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Event:
     """Something that happened.
 
@@ -83,8 +88,10 @@ class Event:
 
     time_ms: int
 
+    __repr__ = short_repr
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class StateChanged(Event):
     """The mapping went into another state (spec 2.5)."""
 
@@ -92,21 +99,21 @@ class StateChanged(Event):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Assigned(Event):
     """The consumer group gave the mapping these partitions, which it reads from these offsets on."""
 
     positions: Positions
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Revoked(Event):
     """The consumer group took partitions away; what was not committed is delivered again by their next owner."""
 
     partitions: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class PositionReset(Event):
     """An offset was out of range, so the starting position was used again (spec 5.5)."""
 
@@ -115,21 +122,21 @@ class PositionReset(Event):
     position: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Polled(Event):
     """Records were read that the filters let through."""
 
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Filtered(Event):
     """Records were read that no filter matched: never delivered, but committed (spec 5.2)."""
 
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Unfiltered(Event):
     """Of the records that the last poll let through, those that match no filter: a filter for values of another format
     let them pass (spec 6.3)."""
@@ -137,7 +144,7 @@ class Unfiltered(Event):
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class BatchClosed(Event):
     """A batch was complete and went to the function.
 
@@ -154,7 +161,7 @@ class BatchClosed(Event):
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Attempt(Event):
     """The function was called with a batch, or with what is left of it.
 
@@ -186,7 +193,7 @@ class Attempt(Event):
         return self.error is not None or self.invalid_response is not None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class NotInvoked(Event):
     """The function was to be called with a batch and was not: throttled, or a service error (spec 4.1).
 
@@ -199,7 +206,7 @@ class NotInvoked(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Split(Event):
     """A batch that had failed was cut in two; the left half is finished before the right one is begun (spec 4.4).
 
@@ -214,7 +221,7 @@ class Split(Event):
     right: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Dropped(Event):
     """Records were given up and lost: the mapping has no on-failure destination (spec 4.2).
 
@@ -229,7 +236,7 @@ class Dropped(Event):
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class SentToDestination(Event):
     """Records were given up, and the on-failure destination was told of them (spec 4.6).
 
@@ -246,7 +253,7 @@ class SentToDestination(Event):
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class DestinationFailed(Event):
     """Records were given up, and the on-failure destination could not be told of them: they are lost (spec 4.6).
 
@@ -265,21 +272,21 @@ class DestinationFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Expired(Event):
     """Offsets that retention removed before the mapping was done with them; AWS does not count them (spec 5.14)."""
 
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Committed(Event):
     """The group's offsets were committed: per partition the next offset to be read."""
 
     positions: Positions
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class CommitFailed(Event):
     """The broker refused a commit because the group had rebalanced: the records will be delivered again."""
 
@@ -287,7 +294,7 @@ class CommitFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Redelivered(Event):
     """Records were delivered once more on the test's demand, to see whether that changes anything.
 
@@ -313,19 +320,24 @@ _E = TypeVar("_E", bound=Event)
 
 
 def offset_rows(value: Offsets) -> list[list[int]]:
-    """Offsets as JSON keeps them: per partition its number and its ranges' edges."""
+    """Offsets as JSON keeps them: per partition its number, and how far it is from one edge of a range to the next."""
     rows = []
     for partition, runs in value.items():
-        row = [partition]
+        row, last = [partition], 0
         for run in runs:
-            row += (run.start, run.stop)
+            row += (run.start - last, len(run))
+            last = run.stop
         rows.append(row)
     return rows
 
 
 def rows_to_offsets(rows: list[list[int]]) -> Offsets:
     """Offsets from what `offset_rows` has made of them."""
-    return {row[0]: tuple(map(range, row[1::2], row[2::2])) for row in rows}
+    found = {}
+    for partition, *steps in rows:
+        edges = list(accumulate(steps))
+        found[partition] = tuple(map(range, edges[::2], edges[1::2]))
+    return found
 
 
 def text_for_json(value: str) -> str:
@@ -384,6 +396,16 @@ _BY_NUMBER = [_Codec(number, kind) for number, kind in enumerate(EVENT_KINDS)]
 _BY_KIND = {codec.kind: codec for codec in _BY_NUMBER}
 
 
+#: Bytes of lines that are compressed together.
+_BLOCK = 16_384
+
+
+def _lines(blocks: tuple[bytes, ...], latest: bytes) -> Iterator[bytes]:
+    for block in blocks:
+        yield from decompress(block).splitlines()
+    yield from latest.splitlines()
+
+
 class Journal(Sequence[Event]):
     """A mapping's events in the order in which they happened; reads as a sequence of frozen events.
 
@@ -393,7 +415,8 @@ class Journal(Sequence[Event]):
 
     def __init__(self, topic: str = "") -> None:
         self.topic = topic
-        self._lines = bytearray()
+        #: Blocks of lines, compressed, and the latest lines: one pair, so that another thread reads what fits together.
+        self._kept: tuple[tuple[bytes, ...], bytearray] = ((), bytearray())
         self._count = 0
         self._start_ms = 0
 
@@ -411,21 +434,21 @@ class Journal(Sequence[Event]):
     __hash__ = None  # type: ignore[assignment] # it grows
 
     def __iter__(self) -> Iterator[Event]:
-        return map(self._read, bytes(self._lines).splitlines())
+        blocks, latest = self._kept
+        return map(self._read, _lines(blocks, bytes(latest)))
 
     def __reversed__(self) -> Iterator[Event]:
-        end = len(self._lines) - 1
-        while end > 0:
-            start = self._lines.rfind(b"\n", 0, end) + 1
-            yield self._read(bytes(self._lines[start:end]))
-            end = start - 1
+        blocks, latest = self._kept
+        for text in chain((bytes(latest),), map(decompress, reversed(blocks))):
+            yield from map(self._read, reversed(text.splitlines()))
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
     def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
-        found = bytes(self._lines).splitlines()[index]
+        blocks, latest = self._kept
+        found = list(_lines(blocks, bytes(latest)))[index]
         return self._read(found) if isinstance(found, bytes) else tuple(map(self._read, found))
 
     def of(self, kind: type[_E]) -> tuple[_E, ...]:
@@ -492,13 +515,17 @@ class Journal(Sequence[Event]):
         if not self._count:
             self._start_ms = event.time_ms
         row = (codec.number, event.time_ms - self._start_ms, *codec.write(event))
-        self._lines += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
+        blocks, latest = self._kept
+        latest += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
+        if len(latest) > _BLOCK:
+            self._kept = ((*blocks, compress(bytes(latest), 1)), bytearray())
         self._count += 1
 
     @property
     def nbytes(self) -> int:
         """Bytes that the events take in memory."""
-        return sys.getsizeof(self._lines)
+        blocks, latest = self._kept
+        return sum(map(sys.getsizeof, blocks)) + sys.getsizeof(latest)
 
     def _read(self, line: bytes) -> Event:
         number, time_ms, *row = orjson.loads(line)
