@@ -18,8 +18,8 @@ __all__ = ["complaint"]
 
 #: Anomalies that a message tells in full; the rest are counted. Records before and behind the fault that it shows.
 _SHOWN, _AROUND = 4, 2
-#: Of one record's deliveries, how many a line names.
-_FATES = 3
+#: Of what happened to a record at fault, how many things a line names; of one beside it the last.
+_FATES = 2
 _ASIDE: Mapping[type[Event], str] = {
     Filtered: "filtered",
     Dropped: "dropped",
@@ -69,7 +69,7 @@ def _around(subject: Subject, anomaly: Anomaly) -> Iterator[str]:
     for offset in offsets:
         mark = ">" if offset in fault else " "
         key = f"key {keys[offset]:<{key_width}}  " if offset in keys else ""
-        fate = _fate(steps, aside, partition, offset)
+        fate = _fate(steps, aside, partition, offset, _FATES if offset in fault else 1)
         yield f"  {mark} offset {offset:>{width}}  {key}{fate}"
         if inside and len(inside) < len(fault) and offset == inside[-1]:
             yield f"    ... and {len(fault) - len(inside)} more up to offset {fault.stop - 1}"
@@ -79,8 +79,10 @@ def _some(offsets: Sequence[int]) -> list[int]:
     return list(offsets[:_AROUND])
 
 
-def _fate(steps: Sequence[Delivery], aside: Sequence[tuple[Offsets, str]], partition: int, offset: int) -> str:
-    """What happened to one record."""
+def _fate(
+    steps: Sequence[Delivery], aside: Sequence[tuple[Offsets, str]], partition: int, offset: int, limit: int
+) -> str:
+    """What happened to one record; of more than `limit` things the first ones and the last."""
     told = []
     for step in steps:
         if _holds(step.records, partition, offset):
@@ -89,8 +91,8 @@ def _fate(steps: Sequence[Delivery], aside: Sequence[tuple[Offsets, str]], parti
                 f"batch {step.batch}, attempt {step.attempt} (invocation {step.request_id[:8]}): {shown_line(outcome)}"
             )
     told += [name for records, name in aside if _holds(records, partition, offset)]
-    if len(told) > _FATES:
-        told = [told[0], f"... {len(told) - 2} more ...", told[-1]]
+    if len(told) > limit:
+        told = [*told[: limit - 1], *([f"... {len(told) - limit} more"] if limit > 1 else []), told[-1]]
     return "; ".join(told) or "never delivered"
 
 
