@@ -5,11 +5,12 @@ Each takes a mapping, a `Consumption`, or plain records in the order in which so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ._messages import complaint
-from .checks import Anomaly, AnomalyName, History, anomalies, coverage_anomalies, order_anomalies
+from .checks import Anomaly, Configuration, anomalies, coverage_anomalies, order_anomalies
 from .checks import redelivery_anomalies as _redeliveries
 from .journal import CloseReason, Condition, SentToDestination, offset_runs
 from .subject import Consumed, Log, Subject
@@ -35,29 +36,36 @@ __all__ = [
 
 #: What may become of a record instead of a successful attempt.
 Allowed: TypeAlias = Literal["dropped", "destination"]
-_ALLOWED: Mapping[str, AnomalyName] = {"dropped": "dropped-record", "destination": "dead-lettered-record"}
+_ALLOWED: Mapping[Allowed, Configuration] = {"dropped": "limited-retries", "destination": "on-failure-destination"}
 
 
-def find_anomalies(consumed: Consumed, topic: Log | None = None, *, legal: bool = False) -> tuple[Anomaly, ...]:
+def find_anomalies(
+    consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = (), legal: bool = False
+) -> tuple[Anomaly, ...]:
     """Everything that is wrong with what was consumed, the worst first.
 
     Args:
         consumed: a mapping, a `Consumption`, or plain records.
         topic: what there was to consume, for plain records: the `Topic`, or the records that were produced.
+        allow: what may become of a record instead of a successful attempt: `dropped`, `destination`.
         legal: tell what is legal in the consumer's configuration too, such as a duplicate after a rebalance.
     """
-    return _find(Subject.of(consumed, topic), legal=legal)
+    allowed = _allowed(allow)
+    return _find(Subject.of(consumed, topic), allowed, legal=legal)
 
 
-def assert_no_anomalies(consumed: Consumed, topic: Log | None = None) -> None:
+def assert_no_anomalies(
+    consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()
+) -> None:
     """Assert that nothing is wrong with what was consumed: every check holds; see `find_anomalies`.
 
     Raises:
         AssertionError: with the worst anomalies, each with what was expected and what stands around it.
     """
     __tracebackhide__ = True
+    allowed = _allowed(allow)
     subject = Subject.of(consumed, topic)
-    _refuse(subject, "were not delivered as they should to", _find(subject))
+    _refuse(subject, "were not delivered as they should to", _find(subject, allowed))
 
 
 def assert_ordered(consumed: Consumed) -> None:
@@ -80,7 +88,7 @@ def assert_ordered(consumed: Consumed) -> None:
 
 
 def assert_at_least_once(
-    consumed: Consumed, topic: Log | None = None, *, allow: Iterable[Allowed] | Allowed = ()
+    consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()
 ) -> None:
     """Assert that each record of the topic, from the starting position on, was in a successful attempt or filtered.
 
@@ -95,12 +103,13 @@ def assert_at_least_once(
         AssertionError: with topic, partition, offsets, key, and what happened to them.
     """
     __tracebackhide__ = True
+    allowed = _allowed(allow)
     subject = Subject.of(consumed, topic)
-    _refuse(subject, "were not all delivered to", list(_not_delivered(subject.history, allow)))
+    _refuse(subject, "were not all delivered to", _not_delivered(subject, allowed))
 
 
 def assert_exactly_once(
-    consumed: Consumed, topic: Log | None = None, *, allow: Iterable[Allowed] | Allowed = ()
+    consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()
 ) -> None:
     """Assert that each record of the topic was in exactly one successful attempt, or filtered.
 
@@ -115,9 +124,10 @@ def assert_exactly_once(
         AssertionError: with topic, partition, offsets, key, batch and attempt.
     """
     __tracebackhide__ = True
+    allowed = _allowed(allow)
     subject = Subject.of(consumed, topic)
     twice = [each for each in coverage_anomalies(subject.history) if each.name == "duplicate"]
-    _refuse(subject, "were not delivered exactly once to", [*_not_delivered(subject.history, allow), *twice])
+    _refuse(subject, "were not delivered exactly once to", [*_not_delivered(subject, allowed), *twice])
 
 
 def assert_no_redelivery(consumed: Consumed) -> None:
@@ -249,17 +259,22 @@ def assert_sent_to_destination(
 # --- what they have in common
 
 
-def _find(subject: Subject, *, legal: bool = False) -> tuple[Anomaly, ...]:
-    found = anomalies(subject.history, legal=legal)
+def _allowed(allow: Collection[Allowed]) -> frozenset[Configuration]:
+    """What a consumer that may do this is set up for."""
+    if isinstance(allow, str) or not _ALLOWED.keys() >= {*allow}:
+        raise ValueError(f"allow={allow!r}: a tuple of {' and '.join(map(repr, _ALLOWED))}.")
+    return frozenset(_ALLOWED[each] for each in allow)
+
+
+def _find(subject: Subject, allowed: frozenset[Configuration], *, legal: bool = False) -> tuple[Anomaly, ...]:
+    history = replace(subject.history, configurations=subject.history.configurations | allowed)
+    found = anomalies(history, legal=legal)
     return found if subject.causes else tuple(each for each in found if each.name != "unexplained-redelivery")
 
 
-def _not_delivered(history: History, allow: Iterable[Allowed] | Allowed) -> Iterator[Anomaly]:
-    allowed = (allow,) if isinstance(allow, str) else tuple(allow)
-    if unknown := [name for name in allowed if name not in _ALLOWED]:
-        raise ValueError(f"allow={unknown[0]!r}: what may be allowed is 'dropped' and 'destination'.")
-    names = {_ALLOWED[name] for name in allowed} | {"duplicate"}
-    return (each for each in coverage_anomalies(history) if each.name not in names)
+def _not_delivered(subject: Subject, allowed: frozenset[Configuration]) -> list[Anomaly]:
+    found = coverage_anomalies(subject.history)
+    return [each for each in found if each.name != "duplicate" and allowed.isdisjoint(each.definition.legal)]
 
 
 def _refuse(subject: Subject, what: str, found: Sequence[Anomaly]) -> None:

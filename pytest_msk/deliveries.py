@@ -103,7 +103,7 @@ def _reason(attempt: Attempt) -> str | None:
     if attempt.error is not None:
         return attempt.error
     if attempt.invalid_response is not None:
-        return f"invalid response: {attempt.invalid_response}"
+        return attempt.invalid_response.removesuffix(".")
     return "batchItemFailures" if attempt.item_failures else None
 
 

@@ -34,15 +34,19 @@ __all__ = [
     "Dropped",
     "Event",
     "Expired",
+    "FaultInjected",
     "Filtered",
     "Journal",
     "NotInvoked",
     "Offsets",
+    "PollFailed",
     "Polled",
+    "PollersScaled",
     "PositionReset",
     "Positions",
     "Redelivered",
     "Revoked",
+    "ScalingReason",
     "SentToDestination",
     "Split",
     "State",
@@ -63,6 +67,8 @@ CloseReason = Literal["size", "window", "payload"]
 #: Why records were given up, as an on-failure destination is told (spec 4.6); a Kafka topic is told `RetriesExhausted`
 #: in place of the first one (spec 4.7).
 Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "MaximumPayloadSizeExceeded"]
+#: Why a mapping has as many event pollers as it has (spec 7.1, 7.2).
+ScalingReason = Literal["start", "bounds", "throttled", "lag", "idle", "steady"]
 #: The states of a mapping (spec 2.5).
 State = Literal["Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting", "Deleted"]
 
@@ -93,7 +99,12 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class StateChanged(Event):
-    """The mapping went into another state (spec 2.5)."""
+    """The mapping went into another state (spec 2.5).
+
+    Args:
+        state: the state.
+        reason: AWS's `StateTransitionReason`.
+    """
 
     state: State
     reason: str
@@ -288,7 +299,8 @@ class Committed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class CommitFailed(Event):
-    """The broker refused a commit because the group had rebalanced: the records will be delivered again."""
+    """The broker refused a commit because the group had rebalanced, or did not get it: unless a later one passes them,
+    the records will be delivered again."""
 
     positions: Positions
     error: str
@@ -311,10 +323,50 @@ class Redelivered(Event):
     error: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class PollersScaled(Event):
+    """From here on the mapping has so many event pollers, each a member of the group (spec 7.1, 7.2).
+
+    Args:
+        pollers: how many there are.
+        reason: why.
+        lag: how many offsets were not committed when that was decided.
+    """
+
+    pollers: int
+    reason: ScalingReason
+    lag: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class PollFailed(Event):
+    """The broker could not be read from, or did not take a commit.
+
+    Args:
+        error: what went wrong.
+        result: what AWS shows as `LastProcessingResult` (spec 8.4).
+    """
+
+    error: str
+    result: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class FaultInjected(Event):
+    """A fault that the test had asked for happened.
+
+    Args:
+        fault: what it was.
+    """
+
+    fault: str
+
+
 #: Every kind of event; a kind's place is its number in the journal.
 EVENT_KINDS: tuple[type[Event], ...] = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, Redelivered,
+    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, PollFailed, FaultInjected,
+    PollersScaled, Redelivered,
 )  # fmt: skip
 _E = TypeVar("_E", bound=Event)
 
@@ -400,8 +452,12 @@ _BY_KIND = {codec.kind: codec for codec in _BY_NUMBER}
 _BLOCK = 16_384
 
 
-def _lines(blocks: tuple[bytes, ...], latest: bytes) -> Iterator[bytes]:
-    for block in blocks:
+#: Blocks of compressed lines, each with how many they are, and the latest lines.
+_Kept: TypeAlias = "tuple[tuple[tuple[int, bytes], ...], bytearray]"
+
+
+def _lines(blocks: tuple[tuple[int, bytes], ...], latest: bytes) -> Iterator[bytes]:
+    for _, block in blocks:
         yield from decompress(block).splitlines()
     yield from latest.splitlines()
 
@@ -415,8 +471,8 @@ class Journal(Sequence[Event]):
 
     def __init__(self, topic: str = "") -> None:
         self.topic = topic
-        #: Blocks of lines, compressed, and the latest lines: one pair, so that another thread reads what fits together.
-        self._kept: tuple[tuple[bytes, ...], bytearray] = ((), bytearray())
+        # One pair, so that another thread reads what fits together.
+        self._kept: _Kept = ((), bytearray())
         self._count = 0
         self._start_ms = 0
 
@@ -439,7 +495,7 @@ class Journal(Sequence[Event]):
 
     def __reversed__(self) -> Iterator[Event]:
         blocks, latest = self._kept
-        for text in chain((bytes(latest),), map(decompress, reversed(blocks))):
+        for text in chain((bytes(latest),), (decompress(block) for _, block in reversed(blocks))):
             yield from map(self._read, reversed(text.splitlines()))
 
     @overload
@@ -518,14 +574,30 @@ class Journal(Sequence[Event]):
         blocks, latest = self._kept
         latest += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
         if len(latest) > _BLOCK:
-            self._kept = ((*blocks, compress(bytes(latest), 1)), bytearray())
+            self._kept = ((*blocks, (latest.count(b"\n"), compress(bytes(latest), 1))), bytearray())
         self._count += 1
+
+    def since(self, place: int) -> tuple[tuple[Event, ...], int]:
+        """The events behind a place, and the place behind these: whoever follows the journal reads each event once.
+
+        Args:
+            place: 0, or what the last call returned.
+        """
+        start = place
+        blocks, latest = self._kept
+        found: list[bytes] = []
+        for count, block in blocks:
+            if place < count:
+                found += decompress(block).splitlines()[place:]
+            place = max(0, place - count)
+        found += bytes(latest).splitlines()[place:]
+        return tuple(map(self._read, found)), start + len(found)
 
     @property
     def nbytes(self) -> int:
         """Bytes that the events take in memory."""
         blocks, latest = self._kept
-        return sum(map(sys.getsizeof, blocks)) + sys.getsizeof(latest)
+        return sum(sys.getsizeof(block) for _, block in blocks) + sys.getsizeof(latest)
 
     def _read(self, line: bytes) -> Event:
         number, time_ms, *row = orjson.loads(line)

@@ -28,9 +28,7 @@ Consumed: TypeAlias = "EventSourceMapping | Consumption | Iterable[PlainRecord]"
 #: What there was to consume: a topic, or the records that were produced.
 Log: TypeAlias = "Topic | Iterable[PlainRecord]"
 
-_MAPPING: frozenset[Configuration] = frozenset(
-    {"at-least-once", "read-uncommitted", "limited-retries", "on-failure-destination"}
-)
+_MAPPING: frozenset[Configuration] = frozenset({"at-least-once", "read-uncommitted"})
 
 
 @dataclass(frozen=True, kw_only=True)

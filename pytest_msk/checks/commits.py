@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .._ranges import Ranges
 from ..deliveries import Delivery, set_aside
-from ..journal import Assigned, Committed, Offsets, PositionReset, Revoked, StateChanged
+from ..journal import Assigned, Committed, Offsets, PollersScaled, PositionReset, Revoked, StateChanged
 from .anomaly import Anomaly, place, where
 from .history import History
 
@@ -19,9 +19,11 @@ def commit_anomalies(history: History) -> Iterator[Anomaly]:
     resolved: dict[int, Ranges] = defaultdict(Ranges)
     committed: dict[int, int] = {}
     owned: set[int] | None = None  # nobody has told yet who has what
+    # Several pollers hand partitions on between them, and each tells of it when it hears of it.
+    told = not any(isinstance(event, PollersScaled) for event in history.events)
     for step in history.steps():
         if isinstance(step, Assigned):
-            owned = (owned or set()) | set(step.positions)
+            owned = (owned or set()) | set(step.positions) if told else None
             for partition, position in step.positions.items():
                 if position < committed.get(partition, 0):
                     resolved[partition].cut(position)  # the offsets were set back, or the log was made anew
@@ -30,7 +32,7 @@ def commit_anomalies(history: History) -> Iterator[Anomaly]:
             if step.state in ("Disabled", "Deleted"):
                 owned = None  # what it has when it runs again is told then
         elif isinstance(step, Revoked):
-            owned = (owned or set()) - set(step.partitions)
+            owned = (owned or set()) - set(step.partitions) if told else None
         elif isinstance(step, PositionReset):
             committed[step.partition] = step.position
             owned = None if owned is None else owned | {step.partition}

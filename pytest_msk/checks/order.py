@@ -68,7 +68,8 @@ class _Partition:
         self._succeeded, self._closed, self._blocked = Ranges(), Ranges(), Ranges()
 
     def assigned(self, position: int) -> None:
-        """From this offset on everything comes anew."""
+        """From this offset on everything comes anew; what another owner had under way is given up."""
+        self._closed = Ranges()
         self._delivered.cut(position)
         self._cursor = position
 

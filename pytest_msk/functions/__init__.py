@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .context import LambdaContext
 from .error import ErrorPayload, FunctionError
+from .faults import InjectedError, fails, fails_for, throttled, times_out
 from .function import MAX_MAPPING_TIMEOUT, Function, LambdaFunction
 from .invocation import Delivered, Invocation, Invocations
 from .limit import FunctionStuck, TimeLimit
@@ -22,6 +23,7 @@ __all__ = [
     "FunctionError",
     "FunctionStuck",
     "Handler",
+    "InjectedError",
     "Invocation",
     "Invocations",
     "LambdaClient",
@@ -29,4 +31,8 @@ __all__ = [
     "LambdaFunction",
     "ServiceError",
     "TimeLimit",
+    "fails",
+    "fails_for",
+    "throttled",
+    "times_out",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .config import EventSourceMappingConfig, EventSourceMappingError
 from .delivery import DeliveryBlocked
 from .esm import EventSourceMapping
+from .faults import MappingFaults
 from .parameters import MappingParameters
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "EventSourceMapping",
     "EventSourceMappingConfig",
     "EventSourceMappingError",
+    "MappingFaults",
     "MappingParameters",
 ]

@@ -34,6 +34,7 @@ _POLLERS = {
 }
 _POLLER_GROUP_PATTERN = r"[a-zA-Z0-9-_]*"
 _DESTINATION_PATTERN = rf"$|kafka://([^.]([a-zA-Z0-9\-_.]{{0,248}}))|{_ARN_PATTERN}"
+_METRICS = ("EventCount", "ErrorCount", "KafkaMetrics")
 _POSITIONS = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
 #: What a value may be: one of some types, a block with these members, or a list of these.
 _Shape: TypeAlias = "tuple[type, ...] | dict[str, _Shape] | list[_Shape]"
@@ -61,14 +62,18 @@ TYPES: dict[str, _Shape] = {
     "maximum_record_age_in_seconds": (int,),
     "bisect_batch_on_function_error": (bool,),
     "function_response_types": [(str,)],
+    "metrics_config": {"Metrics": [(str,)]},
     "destination_config": {
         "OnFailure": {"Destination": (str, Destination, cast(type, Callable))},
         "OnSuccess": (Mapping,),
     },
     "enabled": (bool,),
+    "latest_at_first_poll": (bool,),
     "null_tombstones": (bool,),
+    "event_pollers": (int, str),
     "strict_order": (bool,),
     "retry_backoff_in_seconds": (int, float),
+    "transition_in_seconds": (int, float),
 }
 
 
@@ -97,8 +102,10 @@ def refuse_types(parameters: MappingParameters) -> None:
             f"filter_quota={parameters['filter_quota']!r}: filters of one mapping, {MAX_FILTERS} by default and at "
             f"most {MAX_FILTERS_RAISED} where AWS has raised the quota (spec 6.1)."
         )
-    if not 0 <= parameters.get("retry_backoff_in_seconds", 0) < float("inf"):
-        raise ValueError(f"retry_backoff_in_seconds={parameters['retry_backoff_in_seconds']!r}: seconds, 0 or more.")
+    for name in ("retry_backoff_in_seconds", "transition_in_seconds"):
+        seconds = cast("Mapping[str, float]", parameters).get(name, 0)
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"{name}={seconds!r}: seconds, 0 or more.")
 
 
 def _refuse_type(path: str, value: object, shape: _Shape) -> None:
@@ -175,6 +182,13 @@ def _failure_errors(parameters: MappingParameters) -> Iterator[str]:
         yield _violation(shown, member, "Member must have length less than or equal to 1")
     if not {*kinds} <= {"ReportBatchItemFailures"}:
         constraint = "Member must satisfy constraint: [Member must satisfy enum value set: [ReportBatchItemFailures]]"
+        yield _violation(shown, member, constraint)
+    names = parameters.get("metrics_config", {}).get("Metrics", ())
+    shown, member = f"[{', '.join(names)}]", "metricsConfig.metrics"
+    if len(names) > len(_METRICS):
+        yield _violation(shown, member, f"Member must have length less than or equal to {len(_METRICS)}")
+    if not {*names} <= {*_METRICS}:
+        constraint = f"Member must satisfy constraint: [Member must satisfy enum value set: [{', '.join(_METRICS)}]]"
         yield _violation(shown, member, constraint)
     target = parameters.get("destination_config", {}).get("OnFailure", {}).get("Destination", "")
     member = "destinationConfig.onFailure.destination"

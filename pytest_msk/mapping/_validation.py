@@ -43,7 +43,6 @@ _NOT_FOR_KAFKA = {
 _NOT_YET = {
     "kms_key_arn",
     "logging_config",
-    "metrics_config",
     "tags",
 }
 _PROVISIONED_ONLY = (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, count, islice
+from itertools import accumulate, count, islice
 
 from ..events import MAX_PAYLOAD, Envelope, partition_key
 from ..journal import CloseReason, Offsets, offset_runs
@@ -43,11 +44,17 @@ class Batch:
     envelope: Envelope = field(default=Envelope(bootstrap_servers=""), repr=False)
 
     def payload_of(self, records: Offsets) -> bytes:
-        """The event of some of its records, compact JSON."""
+        """The event of some of its records, compact JSON; each of their runs lies within one of the batch's."""
         groups: dict[str, list[bytes]] = {}
         for partition, runs in records.items():
-            texts = dict(zip(chain(*self.records[partition]), self.texts[partition], strict=True))
-            groups[partition_key(self.topic, partition)] = [texts[offset] for run in runs for offset in run]
+            whole, texts = self.records[partition], self.texts[partition]
+            starts = [run.start for run in whole]
+            before = list(accumulate(map(len, whole), initial=0))
+            found = groups.setdefault(partition_key(self.topic, partition), [])
+            for run in runs:
+                index = bisect_right(starts, run.start) - 1
+                first = before[index] + run.start - starts[index]
+                found += texts[first : first + len(run)]
         return self.envelope.payload(groups)
 
 

@@ -11,6 +11,7 @@ from .destinations import Destination
 from .parameters import MappingParameters, StartingPosition
 from .provisioned import ProvisionedPollers
 from .rules import DeliveryRules
+from .scaling import ON_DEMAND_INVOCATIONS, PROVISIONED_INVOCATIONS, Scaling
 
 __all__ = ["DEFAULT_WINDOW_MS", "EventSourceMappingConfig", "EventSourceMappingError"]
 
@@ -32,6 +33,7 @@ class EventSourceMappingConfig:
         event_source_arn: the cluster's ARN; `None` for self-managed Kafka.
         enabled: whether the mapping polls from the start.
         filters: which records the function gets.
+        latest_at_first_poll: LATEST means the logs' ends when polling begins, not when the mapping is made (spec 5.8).
         provisioned: the pollers of provisioned mode; `None` on demand.
         maximum_retry_attempts: retries of a batch; -1 for no limit of its own (spec 4.2).
         maximum_record_age_ms: a record's highest age, milliseconds; `None` for no limit.
@@ -41,6 +43,8 @@ class EventSourceMappingConfig:
         null_tombstones: a null value is written as `null` instead of being left out.
         strict_order: with a partial response all from a partition's lowest failed record on are tried again.
         retry_backoff_ms: pause between two attempts with one batch, milliseconds.
+        scaling: within which limits there may be how many event pollers; `None` for one, for ever.
+        transition_ms: how long creating, updating, enabling and disabling take, milliseconds.
     """
 
     topic: str
@@ -52,6 +56,7 @@ class EventSourceMappingConfig:
     event_source_arn: str | None = None
     enabled: bool = True
     filters: FilterCriteria
+    latest_at_first_poll: bool = False
     provisioned: ProvisionedPollers | None = None
     maximum_retry_attempts: int = -1
     maximum_record_age_ms: int | None = None
@@ -61,6 +66,13 @@ class EventSourceMappingConfig:
     null_tombstones: bool = False
     strict_order: bool = False
     retry_backoff_ms: int = 0
+    scaling: Scaling | None = None
+    transition_ms: int = 0
+
+    @property
+    def concurrent_invocations(self) -> int:
+        """How many invocations each event poller may have under way at a time (spec 7.2, 7.3)."""
+        return ON_DEMAND_INVOCATIONS if self.provisioned is None else PROVISIONED_INVOCATIONS
 
     @property
     def rules(self) -> DeliveryRules:
@@ -125,6 +137,7 @@ class EventSourceMappingConfig:
             event_source_arn=arn,
             enabled=parameters.get("enabled", True),
             filters=filters,
+            latest_at_first_poll=parameters.get("latest_at_first_poll", False),
             provisioned=provisioned,
             maximum_retry_attempts=parameters.get("maximum_retry_attempts", -1),
             maximum_record_age_ms=age_ms,
@@ -134,4 +147,6 @@ class EventSourceMappingConfig:
             null_tombstones=parameters.get("null_tombstones", False),
             strict_order=parameters.get("strict_order", False),
             retry_backoff_ms=round(parameters.get("retry_backoff_in_seconds", 0) * 1000),
+            scaling=Scaling.of(parameters.get("event_pollers"), provisioned),
+            transition_ms=round(parameters.get("transition_in_seconds", 0) * 1000),
         )

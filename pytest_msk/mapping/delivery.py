@@ -281,6 +281,8 @@ class Delivery:
             The records of the batch that have expired.
         """
         expired: dict[int, tuple[range, ...]] = {}
+        if all(runs[0].start >= lows.get(p, 0) for part in self._parts for p, runs in part.records.items()):
+            return expired
         for partition, runs in self.unresolved.items():
             low = lows.get(partition, 0)
             if gone := tuple(range(run.start, min(run.stop, low)) for run in runs if run.start < low):

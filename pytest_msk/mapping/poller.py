@@ -8,7 +8,7 @@ are taken, by (timestamp, partition), follows from the logs alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -16,6 +16,7 @@ from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
 from ..records import TimestampType
+from .faults import MappingFaults, PollerCrashed
 from .fetched import Fetched, FetchedQueue, Run
 from .starting import StartingPositions
 
@@ -49,6 +50,9 @@ class PollerEvents(Protocol):
     def position_reset(self, partition: int, offset: int, position: int, low: int) -> None:
         """The offset was out of range of the log, which begins at `low`; reading goes on at the position."""
 
+    def injected(self, fault: str) -> None:
+        """A fault that the test had asked for happens."""
+
 
 class Poller:
     """A consumer in the mapping's group that hands out records of its partitions in order.
@@ -60,6 +64,9 @@ class Poller:
         starting: where partitions are begun.
         events: is told of assignments and resets.
         timeout: seconds that the broker may take to answer or to let the poller join its group.
+        faults: what goes wrong because the test wants it to.
+        client_id: what the member's id begins with: the group's members are given partitions in the order of their ids.
+        waiting: called again and again while the poller waits for the broker.
     """
 
     def __init__(
@@ -70,6 +77,10 @@ class Poller:
         starting: StartingPositions,
         events: PollerEvents,
         timeout: float,
+        faults: MappingFaults | None = None,
+        *,
+        client_id: str,
+        waiting: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._topic = topic
@@ -77,6 +88,8 @@ class Poller:
         self._starting = starting
         self._events = events
         self._timeout = timeout
+        self._waiting = waiting
+        self._faults = MappingFaults() if faults is None else faults
         self._queues: dict[int, FetchedQueue] = {}
         self._marks: dict[int, Watermarks] = {}
         self._joined = False
@@ -86,6 +99,7 @@ class Poller:
         self._known_partitions = broker.partition_count(self._topic)
         self._consumer: Consumer = broker.consumer(
             group,
+            client_id=client_id,
             enable_auto_commit=False,
             enable_auto_offset_store=False,
             enable_partition_eof=True,
@@ -98,6 +112,11 @@ class Poller:
         self._subscribe()
 
     # --- membership
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given this member its partitions, be it none."""
+        return self._joined
 
     def join(self) -> None:
         """Wait until the group has given this member its partitions, be it none.
@@ -136,9 +155,28 @@ class Poller:
         self.join()
         return self._generation != generation
 
-    def serve(self) -> None:
-        """Take part in the group's life, rebalances included, while a batch keeps the pipeline busy."""
-        self._receive(0, limit=1)  # the client gives no events without records
+    def rejoin(self) -> None:
+        """Leave the group and ask to join it again, as when it rebalances: partitions are taken away and given anew.
+
+        Raises:
+            BrokerError: they were not taken away within the timeout.
+        """
+        self._consumer.unsubscribe()
+        deadline = Deadline(self._timeout)
+        while self._queues:
+            if deadline.passed:
+                raise self._not_joined()
+            self._receive(_TICK)
+        self._joined = False
+        self._subscribe()
+
+    def serve(self, timeout: float = 0) -> None:
+        """Take part in the group's life, rebalances included, while something else keeps the pipeline busy.
+
+        Args:
+            timeout: seconds to wait for something to happen.
+        """
+        self._receive(timeout, limit=1)  # the client gives no events without records
 
     def _subscribe(self) -> None:
         self._consumer.subscribe(
@@ -171,9 +209,11 @@ class Poller:
             return consumer.committed(given, timeout=self._timeout)
         except KafkaException as raised:  # from a callback the client would hand on what is no exception at all
             error = raised.args[0]
-            raise BrokerError(f"The offsets of group {self._group!r} could not be had: {error.str()}.") from raised
+            text = f"The offsets of group {self._group!r} could not be had: {error.str()}."
+            raise BrokerError(text, code=error.name()) from raised
 
     def _on_revoke(self, _consumer: Consumer, taken: list[TopicPartition]) -> None:
+        self._resume_all()  # the client keeps a pause beyond an assignment: it would never fetch the partition again
         for partition in taken:
             self._queues.pop(partition.partition, None)
         self._joined = False
@@ -187,6 +227,7 @@ class Poller:
 
         A partition whose next record the broker has deleted meanwhile, fetched or not, is begun again.
         """
+        self._faults.check_connection(self._broker.bootstrap_servers)
         self._marks = self._broker.watermarks(self._topic)
         self._follow_partitions(len(self._marks))
         self.join()
@@ -195,29 +236,34 @@ class Poller:
             if not mark.low <= position <= mark.high:
                 self._reset(partition)
 
-    def take(self, limit: int) -> list[Run]:
+    def take(self, limit: int, held: Collection[int] = ()) -> list[Run]:
         """Up to `limit` records, the next ones by (timestamp, partition); fewer only at the ends of the logs.
+
+        Args:
+            limit: how many at most.
+            held: partitions of which none is taken.
 
         Raises:
             BrokerError: a record that must be there did not come within the timeout; nothing was taken.
         """
         taken: list[Run] = []
         try:
-            self._take(limit, taken)
+            self._take(limit, held, taken)
         except BaseException:
             for run in reversed(taken):
                 self.put_back(*run)
             raise
         return taken
 
-    def _take(self, limit: int, taken: list[Run]) -> None:
+    def _take(self, limit: int, held: Collection[int], taken: list[Run]) -> None:
         generation = self._generation
         deadline = Deadline(self._timeout)
         room = limit
         while room:
-            lacking = [p for p, queue in self._queues.items() if not queue and queue.position < self._marks[p].high]
+            behind = [p for p, queue in self._queues.items() if not queue and queue.position < self._marks[p].high]
+            lacking = [partition for partition in behind if partition not in held]
             if not lacking:
-                run = self._take_run(room)
+                run = self._take_run(room, held)
                 if run is None:
                     return
                 taken.append(run)
@@ -236,15 +282,16 @@ class Poller:
                 taken.clear()  # whoever owns their partitions now reads them again
                 room = limit
 
-    def take_available(self, limit: int, timeout: float) -> list[Run]:
-        """Up to `limit` records that are there, waiting at most `timeout` seconds for the first."""
+    def take_available(self, limit: int, timeout: float, held: Collection[int] = ()) -> list[Run]:
+        """Up to `limit` records that are there, waiting at most `timeout` seconds for the first; see `take`."""
+        self._faults.check_connection(self._broker.bootstrap_servers)
         if self._partitions_looked_at.passed:
             self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
             self._follow_partitions(self._broker.partition_count(self._topic))
-        if not any(map(len, self._queues.values())):
+        if not any(queue for partition, queue in self._queues.items() if partition not in held):
             self._receive(timeout)
         taken: list[Run] = []
-        while limit and (run := self._take_run(limit)) is not None:
+        while limit and (run := self._take_run(limit, held)) is not None:
             taken.append(run)
             limit -= len(run[1])
         return taken
@@ -254,9 +301,9 @@ class Poller:
         if partition in self._queues:
             self._queues[partition].put_back(records)
 
-    def _take_run(self, limit: int) -> Run | None:
+    def _take_run(self, limit: int, held: Collection[int]) -> Run | None:
         """The records of one partition that precede every other partition's next one; `None` if there are none."""
-        heads = sorted((queue.head[1], partition) for partition, queue in self._queues.items() if queue)
+        heads = sorted((queue.head[1], p) for p, queue in self._queues.items() if queue and p not in held)
         if not heads:
             return None
         partition = heads[0][1]
@@ -285,13 +332,16 @@ class Poller:
     def _receive(self, timeout: float, limit: int = _CHUNK) -> None:
         """Let the client do its work and queue what it has fetched; waits at most `timeout` seconds for the first."""
         found = self._consumer.consume(limit, 0) or (self._consumer.consume(1, timeout) if timeout else [])
+        if timeout:
+            self._waiting()
         messages = [message for message in found if message.error() is None]
         for partition, run in groupby(messages, lambda message: message.partition()):
             self._append(cast(int, partition), list(run))
         if len(messages) < len(found):
             failures = [error for message in found if (error := self._heed(message)) is not None]
             if failures:
-                raise BrokerError(f"Reading {self._topic!r} failed: {failures[0].str()} ({failures[0].name()}).")
+                text = f"Reading {self._topic!r} failed: {failures[0].str()} ({failures[0].name()})."
+                raise BrokerError(text, code=failures[0].name())
 
     def _append(self, partition: int, messages: list[Message]) -> None:
         """Queue messages of one partition."""
@@ -336,10 +386,17 @@ class Poller:
         if not mark.low <= position <= mark.high:
             queue.clear(self._starting.now(partition, mark))
             self._events.position_reset(partition, position, queue.position, mark.low)
+        self._resume_all()
         # Not a seek, which fails while the client has lost the partition's leader.
         self._consumer.assign([self._at(p, each.position) for p, each in self._queues.items()])
-        for each in self._queues.values():
-            each.paused = False
+
+    def _resume_all(self) -> None:
+        """Let every partition be fetched again that had more than its share of the memory."""
+        paused = [partition for partition, queue in self._queues.items() if queue.paused]
+        if paused:
+            self._consumer.resume([self._at(partition, self._queues[partition].position) for partition in paused])
+        for partition in paused:
+            self._queues[partition].paused = False
 
     # --- committing
 
@@ -347,14 +404,28 @@ class Poller:
         """Commit the next offsets to be read and return when the broker has them.
 
         Returns:
-            The broker's reason when it refused because the group has rebalanced, else `None`.
+            The broker's reason when it refused because the group has rebalanced, else `None`; also the error of a fault
+            that the test had asked for.
 
         Raises:
             BrokerError: the broker refused for another reason.
+            PollerCrashed: the test had asked for that.
         """
         if self._commit is None:
             raise BrokerError("The mapping has no partitions whose offsets it could commit.")
-        return self._commit(positions)
+        self._faults.check_connection(self._broker.bootstrap_servers)
+        fault = self._faults.take_commit()
+        if fault is not None:
+            self._events.injected(fault.text)
+            if fault.kind == "crash":
+                raise PollerCrashed
+        if fault is None or fault.kind == "lose answer":
+            refused = self._commit(positions)
+            if refused is None:
+                self._starting.committed(positions)
+            if fault is None or refused is not None:
+                return refused
+        return fault.error
 
     def close(self) -> None:
         """Leave the group and free the client; what was read and not committed is read again by the next owner."""

@@ -65,7 +65,7 @@ class Summary:
         aside = _filtered(esm)
         try:
             ends = {partition: mark.high for partition, mark in esm.broker.watermarks(esm.topic).items()}
-            anomalies = find_anomalies(esm)
+            anomalies = find_anomalies(esm, allow=("dropped", "destination"))
             filtered = _explained(esm, aside)
         except MskError as error:
             trouble = str(error)

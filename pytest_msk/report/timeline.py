@@ -17,9 +17,12 @@ from ..journal import (
     Dropped,
     Event,
     Expired,
+    FaultInjected,
     Filtered,
     NotInvoked,
     Offsets,
+    PollersScaled,
+    PollFailed,
     PositionReset,
     Redelivered,
     Revoked,
@@ -258,6 +261,22 @@ def _(step: Revoked) -> Iterator[Row]:
 def _(step: PositionReset) -> Iterator[Row]:
     cells = {step.partition: f"{step.offset} -> {step.position}"}
     yield Row(time_ms=step.time_ms, kind="group", what="reset", cells=cells, detail="offset out of range")
+
+
+@_rows.register
+def _(step: PollersScaled) -> Iterator[Row]:
+    detail = f"{step.pollers}, {step.reason}, lag {step.lag}"
+    yield Row(time_ms=step.time_ms, kind="group", what="pollers", detail=detail)
+
+
+@_rows.register
+def _(step: PollFailed) -> Iterator[Row]:
+    yield Row(time_ms=step.time_ms, kind="failed", what="poll", detail=step.error)
+
+
+@_rows.register
+def _(step: FaultInjected) -> Iterator[Row]:
+    yield Row(time_ms=step.time_ms, kind="group", what="fault", detail=step.fault)
 
 
 @_rows.register

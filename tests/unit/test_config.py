@@ -475,9 +475,34 @@ def test_what_aws_takes_and_this_version_does_not_run_is_refused(name):
     assert str(raised.value) == f"AWS has a parameter {name!r}, but this version of pytest_msk does not run it yet."
 
 
+def test_metrics_may_be_asked_for_in_provisioned_mode():
+    metrics = ["EventCount", "ErrorCount", "KafkaMetrics"]
+    config = parse(provisioned_poller_config={"MinimumPollers": 1}, metrics_config={"Metrics": metrics})
+    assert config == parse(provisioned_poller_config={"MinimumPollers": 1})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "constraint"),
+    [
+        (
+            ["Everything"],
+            "Value '[Everything]' at 'metricsConfig.metrics' failed to satisfy constraint: Member must satisfy constraint: "
+            "[Member must satisfy enum value set: [EventCount, ErrorCount, KafkaMetrics]]",
+        ),
+        (
+            ["EventCount"] * 4,
+            "Value '[EventCount, EventCount, EventCount, EventCount]' at 'metricsConfig.metrics' failed to satisfy "
+            "constraint: Member must have length less than or equal to 3",
+        ),
+    ],
+)
+def test_other_metrics_are_refused(metrics, constraint):
+    with pytest.raises(EventSourceMappingError) as raised:
+        parse(provisioned_poller_config={"MinimumPollers": 1}, metrics_config={"Metrics": metrics})
+    assert str(raised.value) == f"1 validation error detected: {constraint}"
+
+
 def test_with_provisioned_pollers_what_is_not_run_yet_is_named():
-    with pytest.raises(NotSupported, match="'metrics_config'"):
-        parse(provisioned_poller_config={"MinimumPollers": 1}, metrics_config={"Metrics": ["EventCount"]})
     registry = {"SchemaRegistryConfig": {"EventRecordFormat": "JSON"}}
     with pytest.raises(NotSupported, match=r"^SchemaRegistryConfig: schema registries are not run yet \(spec 9\)\.$"):
         parse(

@@ -24,12 +24,16 @@ from pytest_msk.journal import (
     Dropped,
     Event,
     Expired,
+    FaultInjected,
     Filtered,
     NotInvoked,
     Polled,
+    PollersScaled,
+    PollFailed,
     PositionReset,
     Redelivered,
     Revoked,
+    ScalingReason,
     SentToDestination,
     Split,
     State,
@@ -61,6 +65,8 @@ FIELDS = {
     "request_id": st.uuids().map(str),
     "error": st.none() | texts,
     "log": texts,
+    "pollers": numbers,
+    "lag": numbers,
     "item_failures": offsets,
     "invalid_response": st.none() | texts,
     "left": offsets,
@@ -68,10 +74,13 @@ FIELDS = {
     "condition": st.sampled_from(typing.get_args(Condition)),
     "destination": texts,
     "way": texts,
+    "result": texts,
+    "fault": texts,
 }
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, Redelivered,
+    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, PollFailed, FaultInjected,
+    PollersScaled, Redelivered,
 )  # fmt: skip
 
 
@@ -81,7 +90,9 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
         fields["reason"] = st.sampled_from(typing.get_args(CloseReason))
     if kind is Attempt:
         fields["records"] = st.none() | offsets
-    if kind in (CommitFailed, NotInvoked, DestinationFailed):
+    if kind is PollersScaled:
+        fields["reason"] = st.sampled_from(typing.get_args(ScalingReason))
+    if kind in (CommitFailed, NotInvoked, DestinationFailed, PollFailed):
         fields["error"] = texts
     return st.builds(kind, **fields)
 
