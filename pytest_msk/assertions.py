@@ -54,9 +54,7 @@ def find_anomalies(
     return _find(Subject.of(consumed, topic), allowed, legal=legal)
 
 
-def assert_no_anomalies(
-    consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()
-) -> None:
+def assert_no_anomalies(consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()) -> None:
     """Assert that nothing is wrong with what was consumed: every check holds; see `find_anomalies`.
 
     Raises:
@@ -87,9 +85,7 @@ def assert_ordered(consumed: Consumed) -> None:
     _refuse(subject, "were not delivered in order to", found)
 
 
-def assert_at_least_once(
-    consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()
-) -> None:
+def assert_at_least_once(consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()) -> None:
     """Assert that each record of the topic, from the starting position on, was in a successful attempt or filtered.
 
     The topic's own log says which records there are; those that have expired meanwhile do not count.
@@ -108,9 +104,7 @@ def assert_at_least_once(
     _refuse(subject, "were not all delivered to", _not_delivered(subject, allowed))
 
 
-def assert_exactly_once(
-    consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()
-) -> None:
+def assert_exactly_once(consumed: Consumed, topic: Log | None = None, *, allow: Collection[Allowed] = ()) -> None:
     """Assert that each record of the topic was in exactly one successful attempt, or filtered.
 
     A mapping promises at least once: this holds for a run in which nothing failed between a call and its commit.

@@ -486,7 +486,8 @@ def test_metrics_may_be_asked_for_in_provisioned_mode():
     [
         (
             ["Everything"],
-            "Value '[Everything]' at 'metricsConfig.metrics' failed to satisfy constraint: Member must satisfy constraint: "
+            "Value '[Everything]' at 'metricsConfig.metrics' failed to satisfy constraint: Member must satisfy "
+            "constraint: "
             "[Member must satisfy enum value set: [EventCount, ErrorCount, KafkaMetrics]]",
         ),
         (

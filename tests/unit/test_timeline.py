@@ -116,7 +116,7 @@ ONE: Offsets = {0: (range(1),)}
             ),
             "lost",
             "lost",
-            "arn:q: Denied",
+            "arn:q: AccessDenied",
         ),
         (Split(time_ms=0, batch=1, left=ONE, right={1: (range(1),)}), "group", "split", "batch 1"),
         (NotInvoked(time_ms=0, batch=1, error="TooMany: wait"), "failed", "batch 1", "not called: TooMany: wait"),
