@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from pytest_msk.brokers.choice import Brokers
 from pytest_msk.options import KAFKA_IMAGE
 
-from . import collect, delivery, embedded, filters, restart, scale, small, throughput, window
+from . import collect, delivery, embedded, filters, journal, restart, scale, small, throughput, window
 from .rows import Row, render
 from .stage import Stage
 
 _BENCHMARKS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     module.__name__.rpartition(".")[2]: module.rows
-    for module in (small, throughput, scale, delivery, restart, embedded, window, collect, filters)
+    for module in (small, throughput, scale, delivery, restart, embedded, window, collect, filters, journal)
 }
 #: What runs on every broker that is asked for; the rest has targets for the embedded one alone.
 _EVERYWHERE = {"scale", "delivery"}

@@ -6,11 +6,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .assertions import assert_at_least_once, assert_ordered, find_anomalies
+    from .adversary import assert_idempotent
+    from .assertions import (
+        assert_at_least_once,
+        assert_batches,
+        assert_committed,
+        assert_exactly_once,
+        assert_no_anomalies,
+        assert_no_redelivery,
+        assert_ordered,
+        assert_sent_to_destination,
+        find_anomalies,
+    )
     from .brokers import Broker
     from .brokers.embedded import EmbeddedBroker
     from .checks import Anomaly
     from .clock import VirtualClock
+    from .consumption import Consumption
+    from .deliveries import Delivery
     from .errors import BrokerError, BrokerUnavailable, MskError, NotSupported, TopicExists
     from .events import KafkaEvent, NotAKafkaEvent, decode
     from .factories import MskEvent, msk_event
@@ -56,6 +69,7 @@ if TYPE_CHECKING:
         PollersScaled,
         PollFailed,
         PositionReset,
+        Redelivered,
         Revoked,
         SentToDestination,
         Split,
@@ -81,6 +95,8 @@ __all__ = [
     "BrokerUnavailable",
     "CommitFailed",
     "Committed",
+    "Consumption",
+    "Delivery",
     "DeliveryBlocked",
     "Destination",
     "DestinationError",
@@ -128,6 +144,7 @@ __all__ = [
     "PollersScaled",
     "PositionReset",
     "Record",
+    "Redelivered",
     "Revoked",
     "SchemaMetadata",
     "SentToDestination",
@@ -139,9 +156,16 @@ __all__ = [
     "Unfiltered",
     "VirtualClock",
     "assert_at_least_once",
+    "assert_batches",
+    "assert_committed",
+    "assert_exactly_once",
     "assert_filtered",
+    "assert_idempotent",
     "assert_matches",
+    "assert_no_anomalies",
+    "assert_no_redelivery",
     "assert_ordered",
+    "assert_sent_to_destination",
     "decode",
     "fails",
     "fails_for",
@@ -153,11 +177,24 @@ __all__ = [
 ]
 
 _HOMES = {
-    "assertions": ("assert_at_least_once", "assert_ordered", "find_anomalies"),
+    "adversary": ("assert_idempotent",),
+    "assertions": (
+        "assert_at_least_once",
+        "assert_batches",
+        "assert_committed",
+        "assert_exactly_once",
+        "assert_no_anomalies",
+        "assert_no_redelivery",
+        "assert_ordered",
+        "assert_sent_to_destination",
+        "find_anomalies",
+    ),
     "brokers": ("Broker",),
     "brokers.embedded": ("EmbeddedBroker",),
     "checks": ("Anomaly",),
     "clock": ("VirtualClock",),
+    "consumption": ("Consumption",),
+    "deliveries": ("Delivery",),
     "errors": ("BrokerError", "BrokerUnavailable", "MskError", "NotSupported", "TopicExists"),
     "events": ("KafkaEvent", "NotAKafkaEvent", "decode"),
     "factories": ("MskEvent", "msk_event"),
@@ -203,6 +240,7 @@ _HOMES = {
         "PollersScaled",
         "Polled",
         "PositionReset",
+        "Redelivered",
         "Revoked",
         "SentToDestination",
         "Split",

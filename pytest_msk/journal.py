@@ -1,7 +1,8 @@
 """Journal: what a mapping did, as frozen events in order.
 
 A mapping may handle a million records in one test, so an event is kept as one short line of JSON, with ranges of
-offsets in place of records, and made into an object when it is read.
+offsets in place of records, and made into an object when it is read. Lines are compressed in blocks: what filters leave
+of a partition are many short ranges, and each event that names them names the same.
 """
 
 from __future__ import annotations
@@ -9,11 +10,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeAlias, TypeVar, overload
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, overload
+from zlib import compress, decompress
 
 import orjson
 
+from ._repr import short_repr
+
+if TYPE_CHECKING:
+    from .deliveries import Delivery
+
 __all__ = [
+    "EVENT_KINDS",
     "Assigned",
     "Attempt",
     "BatchClosed",
@@ -36,6 +45,7 @@ __all__ = [
     "PollersScaled",
     "PositionReset",
     "Positions",
+    "Redelivered",
     "Revoked",
     "ScalingReason",
     "SentToDestination",
@@ -77,7 +87,7 @@ def offset_runs(offsets: Sequence[int]) -> tuple[range, ...]:
     return tuple(range(offsets[a], offsets[b - 1] + 1) for a, b in zip(starts, ends, strict=True))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Event:
     """Something that happened.
 
@@ -87,8 +97,10 @@ class Event:
 
     time_ms: int
 
+    __repr__ = short_repr
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class StateChanged(Event):
     """The mapping went into another state (spec 2.5).
 
@@ -101,21 +113,21 @@ class StateChanged(Event):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Assigned(Event):
     """The consumer group gave the mapping these partitions, which it reads from these offsets on."""
 
     positions: Positions
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Revoked(Event):
     """The consumer group took partitions away; what was not committed is delivered again by their next owner."""
 
     partitions: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class PositionReset(Event):
     """An offset was out of range, so the starting position was used again (spec 5.5)."""
 
@@ -124,21 +136,21 @@ class PositionReset(Event):
     position: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Polled(Event):
     """Records were read that the filters let through."""
 
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Filtered(Event):
     """Records were read that no filter matched: never delivered, but committed (spec 5.2)."""
 
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Unfiltered(Event):
     """Of the records that the last poll let through, those that match no filter: a filter for values of another format
     let them pass (spec 6.3)."""
@@ -146,7 +158,7 @@ class Unfiltered(Event):
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class BatchClosed(Event):
     """A batch was complete and went to the function.
 
@@ -163,7 +175,7 @@ class BatchClosed(Event):
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Attempt(Event):
     """The function was called with a batch, or with what is left of it.
 
@@ -195,7 +207,7 @@ class Attempt(Event):
         return self.error is not None or self.invalid_response is not None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class NotInvoked(Event):
     """The function was to be called with a batch and was not: throttled, or a service error (spec 4.1).
 
@@ -208,7 +220,7 @@ class NotInvoked(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Split(Event):
     """A batch that had failed was cut in two; the left half is finished before the right one is begun (spec 4.4).
 
@@ -223,7 +235,7 @@ class Split(Event):
     right: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Dropped(Event):
     """Records were given up and lost: the mapping has no on-failure destination (spec 4.2).
 
@@ -238,7 +250,7 @@ class Dropped(Event):
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class SentToDestination(Event):
     """Records were given up, and the on-failure destination was told of them (spec 4.6).
 
@@ -255,7 +267,7 @@ class SentToDestination(Event):
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class DestinationFailed(Event):
     """Records were given up, and the on-failure destination could not be told of them: they are lost (spec 4.6).
 
@@ -274,21 +286,21 @@ class DestinationFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Expired(Event):
     """Offsets that retention removed before the mapping was done with them; AWS does not count them (spec 5.14)."""
 
     records: Offsets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Committed(Event):
     """The group's offsets were committed: per partition the next offset to be read."""
 
     positions: Positions
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class CommitFailed(Event):
     """The broker refused a commit because the group had rebalanced, or did not get it: unless a later one passes them,
     the records will be delivered again."""
@@ -297,7 +309,24 @@ class CommitFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Redelivered(Event):
+    """Records were delivered once more on the test's demand, to see whether that changes anything.
+
+    Args:
+        way: how: `replay`, `split`, `mix` or `crash`.
+        records: which, partitions in the event's order.
+        request_id: what the function saw as `context.aws_request_id`.
+        error: `type: message` of a function error, `None` for success.
+    """
+
+    way: str
+    records: Offsets
+    request_id: str
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class PollersScaled(Event):
     """From here on the mapping has so many event pollers, each a member of the group (spec 7.1, 7.2).
 
@@ -312,7 +341,7 @@ class PollersScaled(Event):
     lag: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class PollFailed(Event):
     """The broker could not be read from, or did not take a commit.
 
@@ -325,7 +354,7 @@ class PollFailed(Event):
     result: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class FaultInjected(Event):
     """A fault that the test had asked for happened.
 
@@ -336,28 +365,34 @@ class FaultInjected(Event):
     fault: str
 
 
-_KINDS: tuple[type[Event], ...] = (
+#: Every kind of event; a kind's place is its number in the journal.
+EVENT_KINDS: tuple[type[Event], ...] = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
     Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, PollFailed, FaultInjected,
-    PollersScaled,
+    PollersScaled, Redelivered,
 )  # fmt: skip
 _E = TypeVar("_E", bound=Event)
 
 
 def offset_rows(value: Offsets) -> list[list[int]]:
-    """Offsets as JSON keeps them: per partition its number and its ranges' edges."""
+    """Offsets as JSON keeps them: per partition its number, and how far it is from one edge of a range to the next."""
     rows = []
     for partition, runs in value.items():
-        row = [partition]
+        row, last = [partition], 0
         for run in runs:
-            row += (run.start, run.stop)
+            row += (run.start - last, len(run))
+            last = run.stop
         rows.append(row)
     return rows
 
 
 def rows_to_offsets(rows: list[list[int]]) -> Offsets:
     """Offsets from what `offset_rows` has made of them."""
-    return {row[0]: tuple(map(range, row[1::2], row[2::2])) for row in rows}
+    found = {}
+    for partition, *steps in rows:
+        edges = list(accumulate(steps))
+        found[partition] = tuple(map(range, edges[::2], edges[1::2]))
+    return found
 
 
 def text_for_json(value: str) -> str:
@@ -412,15 +447,35 @@ class _Codec:
         return self.kind(time_ms=time_ms, **values)
 
 
-_BY_NUMBER = [_Codec(number, kind) for number, kind in enumerate(_KINDS)]
+_BY_NUMBER = [_Codec(number, kind) for number, kind in enumerate(EVENT_KINDS)]
 _BY_KIND = {codec.kind: codec for codec in _BY_NUMBER}
 
 
-class Journal(Sequence[Event]):
-    """A mapping's events in the order in which they happened; reads as a sequence of frozen events."""
+#: Bytes of lines that are compressed together.
+_BLOCK = 16_384
 
-    def __init__(self) -> None:
-        self._lines = bytearray()
+
+#: Blocks of compressed lines, each with how many they are, and the latest lines.
+_Kept: TypeAlias = "tuple[tuple[tuple[int, bytes], ...], bytearray]"
+
+
+def _lines(blocks: tuple[tuple[int, bytes], ...], latest: bytes) -> Iterator[bytes]:
+    for _, block in blocks:
+        yield from decompress(block).splitlines()
+    yield from latest.splitlines()
+
+
+class Journal(Sequence[Event]):
+    """A mapping's events in the order in which they happened; reads as a sequence of frozen events.
+
+    Args:
+        topic: the topic that the mapping reads.
+    """
+
+    def __init__(self, topic: str = "") -> None:
+        self.topic = topic
+        # One pair, so that another thread reads what fits together.
+        self._kept: _Kept = ((), bytearray())
         self._count = 0
         self._start_ms = 0
 
@@ -430,22 +485,29 @@ class Journal(Sequence[Event]):
     def __len__(self) -> int:
         return self._count
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Journal):
+            return self is other or list(self) == list(other)
+        return list(self) == list(other) if isinstance(other, list | tuple) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # it grows
+
     def __iter__(self) -> Iterator[Event]:
-        return map(self._read, bytes(self._lines).splitlines())
+        blocks, latest = self._kept
+        return map(self._read, _lines(blocks, bytes(latest)))
 
     def __reversed__(self) -> Iterator[Event]:
-        end = len(self._lines) - 1
-        while end > 0:
-            start = self._lines.rfind(b"\n", 0, end) + 1
-            yield self._read(bytes(self._lines[start:end]))
-            end = start - 1
+        blocks, latest = self._kept
+        for text in chain((bytes(latest),), (decompress(block) for _, block in reversed(blocks))):
+            yield from map(self._read, reversed(text.splitlines()))
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
     def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
-        found = bytes(self._lines).splitlines()[index]
+        blocks, latest = self._kept
+        found = list(_lines(blocks, bytes(latest)))[index]
         return self._read(found) if isinstance(found, bytes) else tuple(map(self._read, found))
 
     def of(self, kind: type[_E]) -> tuple[_E, ...]:
@@ -456,13 +518,66 @@ class Journal(Sequence[Event]):
         """The latest event of one kind; `None` when there is none."""
         return next((event for event in reversed(self) if isinstance(event, kind)), None)
 
+    @property
+    def invocations(self) -> tuple[Delivery, ...]:
+        """The function's calls in order, each with its records, its outcome and what it printed."""
+        from .deliveries import Delivery, follow
+
+        return tuple(step for step in follow(self) if isinstance(step, Delivery))
+
+    def deliveries(self, topic: object = None, partition: int | None = None) -> tuple[Delivery, ...]:
+        """The calls that had records of a partition, each with these records alone.
+
+        Args:
+            topic: the topic, a `Topic` or its name; this journal's by default.
+            partition: the partition's number; all of them by default.
+
+        Raises:
+            ValueError: the journal is of another topic.
+        """
+        if topic is not None and str(topic) != self.topic:
+            raise ValueError(f"This is the journal of {self.topic!r}, and says nothing of {str(topic)!r}.")
+        if partition is None:
+            return self.invocations
+        return tuple(call.only(partition) for call in self.invocations if partition in call.records)
+
+    @property
+    def commits(self) -> tuple[Committed, ...]:
+        """The commits that the broker took, in order."""
+        return self.of(Committed)
+
+    @property
+    def batches(self) -> tuple[BatchClosed, ...]:
+        """The batches in order, each with its close reason, its size and its records."""
+        return self.of(BatchClosed)
+
+    def to_json_lines(self) -> str:
+        """The events as JSON, one a line: `event` is its kind, ranges of offsets are [first, last]."""
+        from .export import to_json_lines
+
+        return to_json_lines(self)
+
+    @classmethod
+    def from_json_lines(cls, text: str) -> Journal:
+        """The journal that `to_json_lines` wrote.
+
+        Raises:
+            ValueError: a line is no event; the text says which and why.
+        """
+        from .export import from_json_lines
+
+        return from_json_lines(text)
+
     def append(self, event: Event) -> None:
         """Write an event down."""
         codec = _BY_KIND[type(event)]
         if not self._count:
             self._start_ms = event.time_ms
         row = (codec.number, event.time_ms - self._start_ms, *codec.write(event))
-        self._lines += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
+        blocks, latest = self._kept
+        latest += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
+        if len(latest) > _BLOCK:
+            self._kept = ((*blocks, (latest.count(b"\n"), compress(bytes(latest), 1))), bytearray())
         self._count += 1
 
     def since(self, place: Place = (0, 0)) -> tuple[tuple[Event, ...], Place]:
@@ -471,14 +586,17 @@ class Journal(Sequence[Event]):
         Args:
             place: what the last call returned; the beginning by default.
         """
-        block, start = place
-        lines = bytes(self._lines[start:])
-        return tuple(map(self._read, lines.splitlines())), (block, start + len(lines))
+        index, start = place
+        blocks, latest = self._kept
+        open_lines = bytes(latest)
+        text = b"".join([*(decompress(block) for _, block in blocks[index:]), open_lines])
+        return tuple(map(self._read, text[start:].splitlines())), (len(blocks), len(open_lines))
 
     @property
     def nbytes(self) -> int:
         """Bytes that the events take in memory."""
-        return sys.getsizeof(self._lines)
+        blocks, latest = self._kept
+        return sum(sys.getsizeof(block) for _, block in blocks) + sys.getsizeof(latest)
 
     def _read(self, line: bytes) -> Event:
         number, time_ms, *row = orjson.loads(line)

@@ -20,6 +20,7 @@ __all__ = [
     "BROKER",
     "BROKER_SETTINGS",
     "KAFKA_IMAGE",
+    "REPORT",
     "SETTINGS",
     "TIMEOUT",
     "BrokerChoice",
@@ -173,6 +174,13 @@ TIMEOUT = Setting(
     read=_seconds,
     metavar="SECONDS",
 )
+REPORT = Setting(
+    name="report",
+    help="folder that gets a page, deliveries drawn, of each test that used a mapping",
+    default="",
+    read=str,
+    metavar="DIR",
+)
 ALLOW_AWS = Setting(
     name="allow_aws",
     help="whether on-failure destinations may be in the real AWS, not only under moto or at a loopback endpoint",
@@ -187,6 +195,7 @@ SETTINGS: tuple[Setting[object], ...] = (  # type: ignore[assignment]
     BROKER_SETTINGS,
     TIMEOUT,
     ALLOW_AWS,
+    REPORT,
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +23,8 @@ MARKER = (
     "external) or a list of kinds, whatever the option says. clock: where msk_clock starts, an aware datetime, an ISO "
     "8601 text or epoch seconds, in place of the real now."
 )
+#: What a test has made, for its report.
+_SANDBOX: pytest.StashKey[Sandbox] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,6 +48,46 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         kinds = _kinds(metafunc.definition)
         if kinds != options.BROKER.value(metafunc.config)[:1]:
             metafunc.parametrize("msk_broker", kinds, indirect=True, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give a failed test's report the deliveries of its mappings, and write their page."""
+    report = yield
+    sandbox = item.stash.get(_SANDBOX, None)
+    if sandbox is not None and sandbox.mappings and (report.when == "call" or report.failed):
+        from .report.attach import attach
+
+        attach(report, item, sandbox.mappings)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    """Colour the deliveries where the terminal has colour; no other report gets escape sequences."""
+    if not config.get_terminal_writer().hasmarkup:
+        return (yield)
+    from .report.attach import coloured_sections
+
+    with coloured_sections([*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]):
+        return (yield)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say in which fields records, events and calls differ."""
+    if op != "==" or not any(map(_is_ours, (left, right))):
+        return None
+    from .report.compare import differences
+
+    return differences(left, right)
+
+
+def _is_ours(value: object) -> bool:
+    """Whether something is the kit's, a list of such things, or a Kafka event."""
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return type(first).__module__.startswith("pytest_msk.") or (isinstance(first, dict) and "eventSource" in first)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -133,6 +175,7 @@ def _msk_sandbox(request: pytest.FixtureRequest, msk_broker: Broker, msk_clock: 
     allow_aws = options.ALLOW_AWS.value(request.config)
     name = request.node.name
     with Sandbox(msk_broker, msk_clock, name, timeout, parallel=parallel, allow_aws=allow_aws) as sandbox:
+        request.node.stash[_SANDBOX] = sandbox
         yield sandbox
 
 

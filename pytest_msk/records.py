@@ -16,6 +16,7 @@ from typing import TypedDict, cast
 import orjson
 
 from ._event_record import DataFormat, TimestampType, record_faults, shown
+from ._repr import short_repr
 from .errors import MskError
 
 __all__ = [
@@ -136,7 +137,7 @@ class SchemaMetadata:
         return {"dataFormat": self.data_format, "schemaId": self.schema_id}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Record:
     """One Kafka record.
 
@@ -163,6 +164,8 @@ class Record:
     headers: tuple[Header, ...] = ()
     key_schema_metadata: SchemaMetadata | None = None
     value_schema_metadata: SchemaMetadata | None = None
+
+    __repr__ = short_repr
 
     @property
     def text(self) -> str | None:

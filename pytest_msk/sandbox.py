@@ -80,6 +80,11 @@ class Sandbox:
     ) -> None:
         self.close()
 
+    @property
+    def mappings(self) -> tuple[EventSourceMapping, ...]:
+        """The mappings that the test has made."""
+        return tuple(self._mappings)
+
     def topic(self, name: str | None = None, partitions: int = 1, config: TopicConfig | None = None) -> Topic:
         """Create a topic that is deleted when the test has ended.
 

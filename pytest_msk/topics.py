@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 from .brokers import Broker, Watermarks
 from .clock import Clock, Deadline
@@ -18,9 +18,10 @@ from .serialization import Headers, Key, raw_headers, raw_key, raw_value
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
-__all__ = ["Topic", "legal_name"]
+__all__ = ["IsolationLevel", "Topic", "legal_name"]
 
 V = TypeVar("V")
+IsolationLevel: TypeAlias = Literal["read_uncommitted", "read_committed"]
 
 #: Kafka's code of a timestamp that the broker set.
 _LOG_APPEND_TIME = 2
@@ -64,6 +65,16 @@ class Topic:
     def partitions(self) -> int:
         """How many partitions the topic has now."""
         return self._broker.partition_count(self.name)
+
+    @property
+    def broker(self) -> Broker:
+        """Where the topic is."""
+        return self._broker
+
+    @property
+    def clock(self) -> Clock:
+        """What gives its records the time."""
+        return self._clock
 
     # --- producing
 
@@ -184,13 +195,17 @@ class Topic:
 
     # --- looking
 
-    def records(self) -> list[Record]:
+    def records(self, *, isolation_level: IsolationLevel = "read_uncommitted") -> list[Record]:
         """All records of the log as it stands now, by partition and offset.
+
+        Args:
+            isolation_level: Kafka's own: with `read_committed` records of aborted and open transactions are left out.
 
         Raises:
             BrokerError: the log could not be read within the timeout.
         """
-        return self._read({partition: range(m.low, m.high) for partition, m in sorted(self.watermarks().items())})
+        spans = {partition: range(m.low, m.high) for partition, m in sorted(self.watermarks().items())}
+        return self._read(spans, isolation_level)
 
     def at(self, offsets: Offsets) -> list[Record]:
         """The records at these offsets, in this order of partitions.
@@ -214,7 +229,7 @@ class Topic:
             raise BrokerError(f"{what}, {where}: they have expired, or the topic was deleted.")
         return [found[place] for place in wanted]
 
-    def _read(self, spans: Mapping[int, range]) -> list[Record]:
+    def _read(self, spans: Mapping[int, range], isolation_level: IsolationLevel = "read_uncommitted") -> list[Record]:
         """The records of the log at these offsets, by partition as they are given, and offset."""
         from confluent_kafka import TopicPartition
 
@@ -226,7 +241,7 @@ class Topic:
             "pytest_msk-log-reader",
             enable_partition_eof=True,
             enable_auto_commit=False,
-            isolation_level="read_uncommitted",
+            isolation_level=isolation_level,
         )
         deadline = Deadline(self._timeout)
         try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+import pytest_msk
+from pytest_msk.adversary import WAYS
 from pytest_msk.brokers import container, external
 from pytest_msk.brokers.embedded import limits as embedded
+from pytest_msk.checks import CONFIGURATIONS, DEFINITIONS
 from pytest_msk.filters.differences import DIFFERENCES
 from pytest_msk.mapping import MappingParameters, _validation
 
@@ -36,3 +41,35 @@ def test_readme_lists_every_parameter_and_what_is_not_run_yet():
     rows, _, refused = section.partition("Not run yet")
     assert re.findall(r"^\| `(\w+)`", rows, re.MULTILINE) == list(MappingParameters.__annotations__)
     assert sorted(re.findall(r"`([a-z_]+)`", refused)) == sorted(_validation._NOT_YET)
+
+
+def test_assertions_page_shows_exactly_the_anomalies_the_configurations_and_the_ways():
+    page = (ROOT / "docs" / "assertions.md").read_text("utf-8")
+    rows = [
+        f"| `{each.name}` | {each.severity} | {each.meaning} | {', '.join(each.legal)} | {each.jepsen} |"
+        for each in DEFINITIONS.values()
+    ]
+    assert "\n".join(["| --- | --- | --- | --- | --- |", *rows, "<!-- /anomalies -->"]) in page
+    rows = [f"| {name} | {meaning} |" for name, meaning in CONFIGURATIONS.items()]
+    assert "\n".join(["| --- | --- |", *rows, "<!-- /configurations -->"]) in page
+    assert all(f"| `{way}` | {meaning} |" in page for way, meaning in WAYS.items())
+
+
+def test_assertions_page_lists_every_assertion_about_a_mapping():
+    page = (ROOT / "docs" / "assertions.md").read_text("utf-8")
+    about_patterns = {"assert_filtered", "assert_matches"}
+    names = {name for name in pytest_msk.__all__ if name.startswith("assert_")} - about_patterns
+    assert set(re.findall(r"^\| `(assert_\w+)\(", page, re.MULTILINE)) == names
+
+
+@pytest.mark.parametrize("test", sorted((ROOT / "docs" / "screens" / "tests").glob("*.py")), ids=lambda path: path.stem)
+def test_each_screen_is_of_a_test_that_fails_and_shows_its_deliveries(pytester, test):
+    shutil.copy(test, pytester.path)
+    result = pytester.runpytest("--tb=short")
+    result.assert_outcomes(failed=1)
+    section = result.stdout.str().partition("- msk: ")[2]
+    screen = (ROOT / "docs" / "screens" / f"{test.stem.removeprefix('test_')}.svg").read_text("utf-8")
+    shown = re.sub(r"\s+", "", html.unescape(re.sub(r"<[^>]*>", "", screen)))
+    lines = [line for line in section.splitlines()[1:] if re.match(r" *\+\d+\.\d{3} ", line)]
+    assert lines
+    assert [line for line in lines if re.sub(r"\s+", "", line) not in shown] == [], "run: python docs/screens"

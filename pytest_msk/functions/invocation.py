@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeAlias, overload
 
 import orjson
 
+from .._repr import short_repr
 from ..errors import MskError
 from ..events import decode
 from ..journal import Offsets, offset_rows, rows_to_offsets, text_for_json
@@ -48,7 +49,7 @@ class Delivered(NamedTuple):
     read: Reader
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Invocation:
     """One call of a function.
 
@@ -71,6 +72,8 @@ class Invocation:
     log: str = field(default="", repr=False)
     _event: bytes | None = field(default=None, repr=False, compare=False)
     _delivered: Delivered | None = field(default=None, repr=False, compare=False)
+
+    __repr__ = short_repr
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -105,6 +108,13 @@ class Invocations(Sequence[Invocation]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} invocations>"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Invocations):
+            return self is other or list(self) == list(other)
+        return list(self) == list(other) if isinstance(other, list | tuple) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # they grow
 
     def __len__(self) -> int:
         return self._written + len(self._latest)

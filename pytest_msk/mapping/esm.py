@@ -16,7 +16,7 @@ from ..clock import VirtualClock
 from ..errors import BrokerError, MskError
 from ..events import CLUSTER_ARN
 from ..functions import MAX_MAPPING_TIMEOUT, Function, FunctionError, LambdaFunction
-from ..journal import Attempt, Event, Journal, NotInvoked, PollFailed, State, StateChanged
+from ..journal import Attempt, Event, Journal, NotInvoked, PollFailed, Redelivered, State, StateChanged
 from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
@@ -35,6 +35,8 @@ from .update import updated
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
+
+    from ..adversary import Way
 
 __all__ = ["EventSourceMapping"]
 
@@ -78,7 +80,7 @@ class EventSourceMapping:
         self.config = self._parse(parameters)
         _refuse_timeout(self.function)
         self.uuid = str(uuid.uuid4())
-        self.journal = Journal()
+        self.journal = Journal(self.topic)
         self.timeout = timeout
         self.allow_aws = allow_aws
         self.starting = StartingPositions(broker, self.config)
@@ -163,10 +165,7 @@ class EventSourceMapping:
             MskError: the mapping is closed, runs in the background, or is already stepping.
             BrokerError: the broker refused something or did not answer; `last_processing_result` says what AWS would.
         """
-        if self._background is not None:
-            raise MskError("This mapping runs in the background: esm.stop() it before you step or drain it.")
-        if self._stepping:
-            raise MskError("The function stepped or drained the mapping that is calling it.")
+        self.refuse_running()
         changes = self._settle()
         if changes:
             return changes[-1]
@@ -182,6 +181,35 @@ class EventSourceMapping:
             raise
         finally:
             self._stepping = False
+
+    def refuse_running(self) -> None:
+        """Refuse to do something beside what the mapping is doing.
+
+        Raises:
+            MskError: it runs in the background, or its function is being called.
+        """
+        if self._background is not None:
+            raise MskError("This mapping runs in the background: esm.stop() it before you step or drain it.")
+        if self._stepping:
+            raise MskError("The function stepped or drained the mapping that is calling it.")
+
+    def redeliver_everything(self, *ways: Way, seed: int = 0) -> tuple[Redelivered, ...]:
+        """Deliver everything once more that has succeeded, to see whether the function minds.
+
+        Args:
+            ways: how, one after the other: `replay`, `split`, `mix`, `crash`; all of them by default.
+            seed: decides where batches are cut and how partitions are mixed.
+
+        Returns:
+            What was delivered, as it stands in the journal.
+
+        Raises:
+            AssertionError: the function failed; its own exception is the cause.
+        """
+        from ..adversary import redeliver
+
+        __tracebackhide__ = True
+        return redeliver(self, *ways, seed=seed)
 
     def drain(self, *, max_attempts: int = 100) -> tuple[Attempt, ...]:
         """Step until every record of the topic is dealt with, moving the clock to whatever is due next.

@@ -142,7 +142,7 @@ def test_topic_that_was_made_again_is_begun_again(msk_topic, msk_esm, msk_broker
     esm.drain()
     events.clear()
     made_again(msk_broker, esm, 1, 5)
-    with pytest.raises(AssertionError, match=r"lost-record: .*-0 offsets 0-4"):
+    with pytest.raises(AssertionError, match=r"unseen: .*-0 offsets 0-4"):
         assert_at_least_once(esm)
     esm.drain()
     assert [len(records) for event in events for records in event["records"].values()] == [5]

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_up_runs import TOPIC, MadeUpRun, attempted, closed, correct_runs, delivered, state
 
-from pytest_msk.checks import Anomaly, delivery_anomalies, order_anomalies
+from pytest_msk.checks import Anomaly, History, anomalies, commit_anomalies, coverage_anomalies, order_anomalies
 from pytest_msk.journal import (
     Assigned,
     Attempt,
@@ -31,11 +31,14 @@ NEW = 1_000
 
 
 def order(events: list[Event]) -> list[Anomaly]:
-    return list(order_anomalies(TOPIC, events))
+    return list(order_anomalies(History(topic=TOPIC, events=events)))
 
 
 def delivery(events: list[Event], log: Offsets, origins: dict[int, int] | None = None) -> list[Anomaly]:
-    return list(delivery_anomalies(TOPIC, events, log, origins or {}))
+    """Commits, and what became of the records; a duplicate is legal."""
+    history = History(topic=TOPIC, events=events, log=log, origins=origins or {})
+    found = [*commit_anomalies(history), *coverage_anomalies(history)]
+    return [anomaly for anomaly in found if anomaly.name != "duplicate"]
 
 
 def places(anomalies: list[Anomaly]) -> list[tuple[str, int, range]]:
@@ -64,8 +67,9 @@ def committed(**positions: int) -> Committed:
 
 @given(correct_runs())
 def test_a_correct_run_has_no_anomaly(run: MadeUpRun):
-    assert order(run.events) == []
-    assert delivery(run.events, run.offsets) == []
+    ends = {partition: max(offsets[-1] + 1, run.start[partition]) for partition, offsets in run.log.items()}
+    history = History(topic=TOPIC, events=run.events, log=run.offsets, ends=ends, batch_size=6)
+    assert anomalies(history) == ()
 
 
 @given(correct_runs(), st.data())
@@ -74,7 +78,7 @@ def test_a_record_that_was_never_delivered_is_lost_and_was_passed_by_a_commit(ru
     partition, offset = data.draw(st.sampled_from(run.wanted))
     events = [without(event, partition, offset) for event in run.events]
     place = (partition, range(offset, offset + 1))
-    assert places(delivery(events, run.offsets)) == [("unsafe-commit", *place), ("lost-record", *place)]
+    assert places(delivery(events, run.offsets)) == [("unsafe-commit", *place), ("lost-write", *place)]
     assert order(events) == []
 
 
@@ -97,7 +101,8 @@ def test_a_commit_that_goes_too_far_is_unsafe(run: MadeUpRun, data):
     positions = {**commit.positions, partition: left[0] + 1}
     events = [*run.events]
     events[index] = dataclasses.replace(commit, positions=positions)
-    (anomaly,) = delivery(events, run.offsets)
+    anomaly, *others = delivery(events, run.offsets)
+    assert {other.name for other in others} <= {"nonmonotonic-commit"}, "the next commit goes back"
     assert places([anomaly]) == [("unsafe-commit", partition, range(left[0], left[0] + 1))]
     assert anomaly.text == (
         f"offset {left[0] + 1} of orders-{partition} was committed past orders-{partition} offset {left[0]}."
@@ -114,8 +119,8 @@ def test_a_redelivery_without_a_reason_is_told(run: MadeUpRun, data):
     (records,) = [e.records for e in run.events if isinstance(e, BatchClosed) and e.batch == attempt.batch]
     again = [*run.events[: index + 1], *delivered(NEW, records), *run.events[index + 1 :]]
     more = [*run.events[: index + 1], attempted(attempt.batch, attempt.attempt + 1), *run.events[index + 1 :]]
-    expected = [("unexplained-redelivery", partition, found) for partition, runs in records.items() for found in runs]
-    assert places(order(again)) == places(order(more)) == expected
+    told = [("unexplained-redelivery", partition, found) for partition, runs in records.items() for found in runs]
+    assert places(order(again)) == places(order(more)) == told
     assert {anomaly.batch for anomaly in order(again)} == {NEW}
     assert {anomaly.batch for anomaly in order(more)} == {attempt.batch}
     assert delivery(again, run.offsets) == delivery(more, run.offsets) == []
@@ -170,10 +175,11 @@ def test_nothing_may_pass_a_batch_that_has_failed(run: MadeUpRun, data):
     place = range(99, 100)
     events = [*run.events[: index + 1], *delivered(NEW, {partition: (place,)}), *run.events[index + 1 :]]
     anomaly = order(events)[0]
-    assert places([anomaly]) == [("unordered-delivery", partition, place)]
+    assert places([anomaly]) == [("passed-blocked-record", partition, place)]
     assert anomaly.batch == NEW
     assert anomaly.text == (
-        f"orders-{partition} offset 99 came in batch {NEW}, attempt 1, past batch {number}, which had failed."
+        f"orders-{partition} offset 99 came in batch {NEW}, attempt 1, past offset {records[partition][0].start} of "
+        f"batch {number}, which had failed."
     )
 
 
@@ -219,8 +225,8 @@ def test_another_partition_begun_anew_explains_nothing(begun_anew):
     events = [*delivered(1, {0: (range(3),)}), begun_anew, *delivered(2, {0: (range(3),)})]
     (anomaly,) = order(events)
     assert str(anomaly) == (
-        "unexplained-redelivery: orders-0 offsets 0-2 (3 records) came again in batch 2, attempt 1, but no attempt "
-        "with it had failed and the partition had not been begun anew."
+        "unexplained-redelivery: orders-0 offsets 0-2 (3 records) came again in batch 2, attempt 1, but had "
+        "succeeded before, and the partition had not been begun anew."
     )
 
 
@@ -238,7 +244,8 @@ def test_records_that_were_begun_anew_are_still_delivered_in_order():
 def test_an_attempt_after_a_success_is_told():
     (anomaly,) = order([*delivered(4, {2: (range(7, 8),)}), attempted(4, 2)])
     assert str(anomaly) == (
-        "unexplained-redelivery: orders-2 offset 7 came again in batch 4, attempt 2, though the batch had succeeded."
+        "unexplained-redelivery: orders-2 offset 7 came again in batch 4, attempt 2, but had succeeded "
+        "before, and the partition had not been begun anew."
     )
 
 
@@ -269,7 +276,7 @@ def test_a_partition_that_was_never_assigned_counts_from_where_it_begins():
 def test_a_record_that_was_not_read_is_lost():
     (anomaly,) = delivery([assigned(p0=0), *delivered(1, {0: (range(2),)})], {0: (range(3),)})
     assert str(anomaly) == (
-        "lost-record: orders-0 offset 2 was not delivered. Was the mapping drained after that was produced?"
+        "unseen: orders-0 offset 2 was not delivered. Was the mapping drained after that was produced?"
     )
 
 
@@ -287,9 +294,9 @@ def test_a_batch_that_never_succeeded_is_the_reason_and_what_stood_behind_it_is_
     events = [assigned(p0=0), *delivered(1, {0: (range(2),)}), closed(2, {0: (range(2, 4),)}),
               attempted(2, 1, "ValueError: no"), attempted(2, 2, "KeyError: 'id'")]  # fmt: skip
     first, second = delivery(events, {0: (range(10),)})
-    assert (first.name, first.offsets, first.batch) == ("lost-record", range(2, 4), 2)
+    assert (first.name, first.offsets, first.batch) == ("blocked-record", range(2, 4), 2)
     assert first.text == ("orders-0 offsets 2-3 (2 records) in batch 2 failed: 2 times, at last with KeyError: 'id'.")
-    assert (second.name, second.offsets, second.batch) == ("lost-record", range(4, 10), None)
+    assert (second.name, second.offsets, second.batch) == ("unseen", range(4, 10), None)
     assert second.text == ("orders-0 offsets 4-9 (6 records) stood behind a batch that failed and were not delivered.")
 
 
@@ -325,7 +332,7 @@ def test_a_commit_is_judged_by_what_was_done_before_it():
 def test_a_commit_that_was_unsafe_is_told_once():
     events = [assigned(p0=0), committed(p0=2), *delivered(1, {0: (range(2, 4),)}), committed(p0=4)]
     found = delivery(events, {0: (range(4),)})
-    assert [name for name, *_ in places(found)] == ["unsafe-commit", "lost-record"]
+    assert [name for name, *_ in places(found)] == ["unsafe-commit", "lost-write"]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +342,7 @@ def test_a_commit_is_not_to_blame_for_what_others_have_passed(moved):
     """Another member of the group had the partition meanwhile, or its records were out of range."""
     events = [assigned(p0=0), *delivered(1, {0: (range(2),)}), committed(p0=2), Revoked(time_ms=0, partitions=(0,)),
               moved, *delivered(2, {0: (range(6, 8),)}), committed(p0=8)]  # fmt: skip
-    assert places(delivery(events, {0: (range(8),)})) == [("lost-record", 0, range(2, 6))]
+    assert places(delivery(events, {0: (range(8),)})) == [("lost-write", 0, range(2, 6))]
 
 
 # --- what is left of a batch, and what was given up
@@ -350,7 +357,7 @@ GIVEN_UP = [
     (SentToDestination, {"destination": "dlq"}, "destination", "dead-lettered-record",
      "were sent to dlq after batch 1 (RetryAttemptsExhausted)."),
     (DestinationFailed, {"destination": "dlq", "error": "full"}, "dropped", "dropped-record",
-     "were dropped after batch 1 (RetryAttemptsExhausted): dlq did not take them."),
+     "were dropped after batch 1 (RetryAttemptsExhausted): dlq did not take them: full."),
 ]  # fmt: skip
 
 
@@ -365,9 +372,9 @@ def test_records_that_were_given_up_are_told_unless_that_is_allowed(kind, fields
     log = {0: (range(3),)}
     (anomaly,) = delivery(events, log)
     assert (anomaly.name, anomaly.batch, anomaly.text) == (name, 1, f"orders-0 offsets 0-1 (2 records) {text}")
-    assert list(delivery_anomalies(TOPIC, events, log, {}, allow=(allowed,))) == []
-    other = "destination" if allowed == "dropped" else "dropped"
-    assert list(delivery_anomalies(TOPIC, events, log, {}, allow=(other,))) == [anomaly]
+    for configuration, told in (("limited-retries", "dropped"), ("on-failure-destination", "destination")):
+        history = History(topic=TOPIC, events=events, log=log, configurations=frozenset({configuration}))
+        assert anomalies(history) == (() if told == allowed else (anomaly,))
 
 
 def reported(number: int, attempt: int, records: Offsets | None, item_failures: Offsets) -> Attempt:
@@ -380,12 +387,12 @@ def test_records_that_a_response_reports_may_come_again_and_the_others_not():
     assert order([*events, reported(1, 2, some, {})]) == []
     (anomaly,) = order([*events, reported(1, 2, {0: (range(1, 4),)}, {})])
     assert str(anomaly) == (
-        "unexplained-redelivery: orders-0 offset 2 came again in batch 1, attempt 2, though no attempt had failed with "
-        "it."
+        "unexplained-redelivery: orders-0 offset 2 came again in batch 1, attempt 2, but had succeeded "
+        "before, and the partition had not been begun anew."
     )
     assert places(delivery([*events, committed(p0=1)], whole)) == [
-        ("lost-record", 0, range(1, 2)),
-        ("lost-record", 0, range(3, 4)),
+        ("blocked-record", 0, range(1, 2)),
+        ("blocked-record", 0, range(3, 4)),
     ]
     assert places(delivery([*events, reported(1, 2, some, {}), committed(p0=4)], whole)) == []
     assert ("unsafe-commit", 0, range(1, 2)) in places(delivery([*events, committed(p0=2)], whole))
@@ -403,7 +410,7 @@ def test_an_invalid_response_is_no_success():
 def test_nothing_passes_a_batch_of_which_something_is_left():
     events = [assigned(p0=0), closed(1, {0: (range(4),)}), reported(1, 1, None, {0: (range(1, 2),)})]
     passing = [*events, *delivered(2, {0: (range(4, 5),)})]
-    assert places(order(passing)) == [("unordered-delivery", 0, range(4, 5))]
+    assert places(order(passing)) == [("passed-blocked-record", 0, range(4, 5))]
     for end in (
         reported(1, 2, {0: (range(1, 2),)}, {}),
         gave_up(Dropped, 1, {0: (range(1, 2),)}),

@@ -89,6 +89,7 @@ def test_every_setting_is_listed_once_and_has_a_good_default():
         "broker_settings": {},
         "timeout": 30.0,
         "allow_aws": False,
+        "report": "",
     }
 
 

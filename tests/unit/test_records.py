@@ -227,3 +227,11 @@ def test_a_record_is_frozen_and_keyword_only():
         REFERENCE.offset = 16
     with pytest.raises(TypeError):
         Record("mytopic", 0, 15, 1545084650987)
+
+
+def test_a_records_repr_is_the_call_that_makes_it_without_defaults():
+    record = Record(topic="orders", partition=1, offset=7, timestamp=5, value=b"v", headers=(("h", None),))
+    assert repr(record) == (
+        "Record(topic='orders', partition=1, offset=7, timestamp=5, value=b'v', headers=(('h', None),))"
+    )
+    assert eval(repr(record)) == record
