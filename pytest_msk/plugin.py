@@ -13,6 +13,7 @@ from .clock import VirtualClock, epoch_ms  # now: a test may freeze time before 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from .aws import MskClusters
     from .brokers import Broker
     from .brokers.choice import Brokers
     from .factories import MskEvent
@@ -152,3 +153,13 @@ def msk_event(msk_clock: VirtualClock) -> MskEvent:
     from .factories import MskEvent
 
     return MskEvent(clock=msk_clock)
+
+
+@pytest.fixture
+def msk_cluster(msk_broker: Broker, msk_clock: VirtualClock) -> Iterator[MskClusters]:
+    """Makes MSK clusters that boto3 finds under moto: `msk_cluster("orders", ...)`, with real bootstrap brokers."""
+    from .aws import MskClusters
+
+    clusters = MskClusters(msk_broker, msk_clock)
+    yield clusters
+    clusters.close()
