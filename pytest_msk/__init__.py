@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .assertions import assert_at_least_once, assert_ordered, find_anomalies
+    from .aws import MskCluster, MskClusters
     from .brokers import Broker
     from .brokers.embedded import EmbeddedBroker
     from .checks import Anomaly
@@ -50,9 +51,11 @@ if TYPE_CHECKING:
         Unfiltered,
     )
     from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingParameters
+    from .msk_esm import MskEsm
     from .provider import KafkaProvider
     from .records import EventRecord, NotAnEventRecord, Record, SchemaMetadata
-    from .sandbox import MskEsm, MskTopic
+    from .sandbox import MskTopic
+    from .template import TemplateError
     from .topics import Topic
     from .validation import validate_event
 
@@ -89,6 +92,8 @@ __all__ = [
     "LambdaContext",
     "LambdaFunction",
     "MappingParameters",
+    "MskCluster",
+    "MskClusters",
     "MskError",
     "MskEsm",
     "MskEvent",
@@ -104,6 +109,7 @@ __all__ = [
     "SchemaMetadata",
     "ServiceError",
     "StateChanged",
+    "TemplateError",
     "Topic",
     "TopicExists",
     "Unfiltered",
@@ -120,6 +126,7 @@ __all__ = [
 
 _HOMES = {
     "assertions": ("assert_at_least_once", "assert_ordered", "find_anomalies"),
+    "aws": ("MskCluster", "MskClusters"),
     "brokers": ("Broker",),
     "brokers.embedded": ("EmbeddedBroker",),
     "checks": ("Anomaly",),
@@ -163,9 +170,11 @@ _HOMES = {
         "Unfiltered",
     ),
     "mapping": ("DeliveryBlocked", "EventSourceMapping", "EventSourceMappingError", "MappingParameters"),
+    "msk_esm": ("MskEsm",),
     "provider": ("KafkaProvider",),
     "records": ("EventRecord", "NotAnEventRecord", "Record", "SchemaMetadata"),
-    "sandbox": ("MskEsm", "MskTopic"),
+    "sandbox": ("MskTopic",),
+    "template": ("TemplateError",),
     "topics": ("Topic",),
     "validation": ("validate_event",),
 }

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .brokers import Broker
     from .brokers.choice import Brokers
     from .factories import MskEvent
-    from .sandbox import MskEsm, MskTopic, Sandbox
+    from .msk_esm import MskEsm
+    from .sandbox import MskTopic, Sandbox
 
 MARKER = (
     "msk(*, broker=None, clock=None): settings of one test. broker: the kind of broker it needs (embedded, container, "
@@ -144,7 +145,9 @@ def msk_topic(_msk_sandbox: Sandbox) -> MskTopic:
 @pytest.fixture
 def msk_esm(_msk_sandbox: Sandbox) -> MskEsm:
     """Makes event source mappings: `msk_esm(function, topic, batch_size=100, ...)`, closed after the test."""
-    return _msk_sandbox.mapping
+    from .msk_esm import MskEsm
+
+    return MskEsm(_msk_sandbox)
 
 
 @pytest.fixture
