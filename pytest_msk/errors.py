@@ -10,7 +10,16 @@ class MskError(Exception):
 
 
 class BrokerError(MskError):
-    """A broker refused a request or did not answer it in time."""
+    """A broker refused a request or did not answer it in time.
+
+    Args:
+        message: what was asked, and what the broker said.
+        code: the Kafka client's name of the error, such as `TOPIC_AUTHORIZATION_FAILED`, where there is one.
+    """
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class BrokerUnavailable(BrokerError):

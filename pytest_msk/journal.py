@@ -21,10 +21,12 @@ __all__ = [
     "CommitFailed",
     "Committed",
     "Event",
+    "FaultInjected",
     "Filtered",
     "Journal",
     "NotInvoked",
     "Offsets",
+    "PollFailed",
     "Polled",
     "PositionReset",
     "Positions",
@@ -72,7 +74,12 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateChanged(Event):
-    """The mapping went into another state (spec 2.5)."""
+    """The mapping went into another state (spec 2.5).
+
+    Args:
+        state: the state.
+        reason: AWS's `StateTransitionReason`.
+    """
 
     state: State
     reason: str
@@ -182,15 +189,40 @@ class Committed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitFailed(Event):
-    """The broker refused a commit because the group had rebalanced: the records will be delivered again."""
+    """The broker refused a commit because the group had rebalanced, or did not get it: unless a later one passes them,
+    the records will be delivered again."""
 
     positions: Positions
     error: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PollFailed(Event):
+    """The broker could not be read from, or did not take a commit.
+
+    Args:
+        error: what went wrong.
+        result: what AWS shows as `LastProcessingResult` (spec 8.4).
+    """
+
+    error: str
+    result: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaultInjected(Event):
+    """A fault that the test had asked for happened.
+
+    Args:
+        fault: what it was.
+    """
+
+    fault: str
+
+
 _KINDS: tuple[type[Event], ...] = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked,
+    Unfiltered, NotInvoked, PollFailed, FaultInjected,
 )  # fmt: skip
 _E = TypeVar("_E", bound=Event)
 

@@ -20,7 +20,7 @@ from .environment import ENDS_THE_ENVIRONMENT, Environment
 from .error import FunctionError, exit_error, raised_error, timeout_error
 from .invocation import Delivered, Invocation, Invocations
 from .limit import FunctionStuck, LimitReached, TimeLimit
-from .remote import BehindClient, Emulator, LambdaClient, RemoteFunction, is_lambda_client
+from .remote import BehindClient, Emulator, LambdaClient, RemoteFunction, ServiceError, is_lambda_client
 from .runtime import Handler, marshal, unmarshal
 from .surroundings import Surroundings
 
@@ -188,7 +188,8 @@ class LambdaFunction:
             limit: ends the call at the timeout, by real time; without it the clock alone counts.
 
         Raises:
-            ServiceError: a function that runs elsewhere was throttled, or its service failed; it was not called.
+            ServiceError: a function that runs elsewhere was throttled, or its service failed; it was not called. So it
+                is with a handler that raises a `ServiceError` itself, in the service's place.
             FunctionStuck: the call could not be ended at its limit; it is recorded as timed out.
             MskError: a function that runs elsewhere cannot be called.
         """
@@ -235,6 +236,8 @@ class LambdaFunction:
             error = timeout_error(seconds)
         except FunctionStuck as raised:
             error, stuck = timeout_error(seconds), raised
+        except ServiceError:  # a handler that stands for the service: its function was not called
+            raise
         except Exception as raised:  # whatever a handler raises is its function's error
             if (type(raised).__module__, type(raised).__name__) in _ENDS_THE_RUN:
                 raise

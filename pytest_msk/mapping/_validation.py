@@ -90,8 +90,10 @@ _TYPES: dict[str, _Shape] = {
     "filter_metadata": (bool,),
     "destination_config": (Mapping,),
     "enabled": (bool,),
+    "latest_at_first_poll": (bool,),
     "null_tombstones": (bool,),
     "retry_backoff_in_seconds": (int, float),
+    "transition_in_seconds": (int, float),
 }
 
 
@@ -134,8 +136,10 @@ def refuse_types(parameters: MappingParameters) -> None:
             f"filter_quota={parameters['filter_quota']!r}: filters of one mapping, {MAX_FILTERS} by default and at "
             f"most {MAX_FILTERS_RAISED} where AWS has raised the quota (spec 6.1)."
         )
-    if not 0 <= parameters.get("retry_backoff_in_seconds", 0) < float("inf"):
-        raise ValueError(f"retry_backoff_in_seconds={parameters['retry_backoff_in_seconds']!r}: seconds, 0 or more.")
+    for name in ("retry_backoff_in_seconds", "transition_in_seconds"):
+        seconds = cast("Mapping[str, float]", parameters).get(name, 0)
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"{name}={seconds!r}: seconds, 0 or more.")
 
 
 def _refuse_type(path: str, value: object, shape: _Shape) -> None:

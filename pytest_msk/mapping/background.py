@@ -50,7 +50,7 @@ class Background:
                 if event is not None:
                     with self._progress:
                         self._progress.notify_all()
-                if self._pipeline.last_error is not None:
+                if self._pipeline.last_error is not None or self._pipeline.out_of_reach:
                     self._ending.wait(_BACKOFF)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
             self._error = error

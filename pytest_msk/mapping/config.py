@@ -29,8 +29,10 @@ class EventSourceMappingConfig:
         event_source_arn: the cluster's ARN; `None` for self-managed Kafka.
         enabled: whether the mapping polls from the start.
         filters: which records the function gets.
+        latest_at_first_poll: LATEST means the logs' ends when polling begins, not when the mapping is made (spec 5.8).
         null_tombstones: a null value is written as `null` instead of being left out.
         retry_backoff_ms: pause between two attempts with one batch, milliseconds.
+        transition_ms: how long creating, updating, enabling and disabling take, milliseconds.
     """
 
     topic: str
@@ -42,8 +44,10 @@ class EventSourceMappingConfig:
     event_source_arn: str | None = None
     enabled: bool = True
     filters: FilterCriteria
+    latest_at_first_poll: bool = False
     null_tombstones: bool = False
     retry_backoff_ms: int = 0
+    transition_ms: int = 0
 
     @classmethod
     def parse(
@@ -92,6 +96,8 @@ class EventSourceMappingConfig:
             event_source_arn=arn,
             enabled=parameters.get("enabled", True),
             filters=filters,
+            latest_at_first_poll=parameters.get("latest_at_first_poll", False),
             null_tombstones=parameters.get("null_tombstones", False),
             retry_backoff_ms=round(parameters.get("retry_backoff_in_seconds", 0) * 1000),
+            transition_ms=round(parameters.get("transition_in_seconds", 0) * 1000),
         )

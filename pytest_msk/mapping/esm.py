@@ -5,23 +5,28 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..brokers import Broker
 from ..clock import VirtualClock
-from ..errors import MskError
+from ..errors import BrokerError, MskError
 from ..events import CLUSTER_ARN
+from ..faults import MappingFaults
 from ..functions import MAX_MAPPING_TIMEOUT, Function, FunctionError, LambdaFunction
-from ..journal import Attempt, Event, Journal, NotInvoked, State, StateChanged
+from ..journal import Attempt, Event, Journal, NotInvoked, PollFailed, State, StateChanged
 from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
 from .delivery import DeliveryBlocked
+from .lifecycle import Cause, Lifecycle
 from .parameters import MappingParameters
 from .pipeline import Pipeline
+from .problems import last_processing_result, problem_of
 from .starting import StartingPositions
+from .update import updated
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -61,27 +66,25 @@ class EventSourceMapping:
         __tracebackhide__ = True
         self.broker = broker
         self.clock = VirtualClock() if clock is None else clock
-        self.function = function if isinstance(function, LambdaFunction) else LambdaFunction(function)
+        self.function = _lambda_function(function)
         self.topic = str(topic)
-        self.config = EventSourceMappingConfig.parse(
-            self.topic,
-            parameters,
-            now_ms=self.clock.now_ms(),
-            cluster_arn=CLUSTER_ARN,
-            bootstrap_servers=broker.bootstrap_servers,
-        )
-        self._refuse_timeout()
+        self.config = self._parse(parameters)
+        _refuse_timeout(self.function)
         self.uuid = str(uuid.uuid4())
         self.journal = Journal()
         self.timeout = timeout
         self.starting = StartingPositions(broker, self.config)
+        #: What goes wrong between the mapping and its broker because the test wants it to.
+        self.faults = MappingFaults()
+        self._parameters = parameters
         self._numbers = count(1)
         self._pipeline: Pipeline | None = None
         self._background: Background | None = None
-        self._stepping = self._closed = False
-        self._state: State = "Creating"
-        self._enter("Creating")
-        self._enter("Enabled" if self.config.enabled else "Disabled")
+        self._stepping = self._closed = self._polls_in_background = False
+        #: What an update that is under way makes of configuration, function and parameters when it is complete.
+        self._coming: tuple[EventSourceMappingConfig, LambdaFunction, MappingParameters] | None = None
+        self._lifecycle = Lifecycle(self.clock.now_ms())
+        self._note(self._lifecycle.created(enabled=self.config.enabled, length_ms=self.config.transition_ms))
 
     def __repr__(self) -> str:
         return f"<EventSourceMapping {self.function.name} <- {self.topic}, {self.state}, {len(self.journal)} events>"
@@ -103,8 +106,15 @@ class EventSourceMapping:
 
     @property
     def state(self) -> State:
-        """The mapping's state (spec 2.5)."""
-        return self._state
+        """The mapping's state (spec 2.5); a transition whose time has come is over."""
+        self._settle()
+        return self._lifecycle.state
+
+    @property
+    def state_transition_reason(self) -> str:
+        """What AWS shows as `StateTransitionReason`: `USER_INITIATED`, or why the poller stopped itself (spec 2.5)."""
+        self._settle()
+        return self._lifecycle.reason
 
     @property
     def closed(self) -> bool:
@@ -113,11 +123,8 @@ class EventSourceMapping:
 
     @property
     def last_processing_result(self) -> str:
-        """What AWS shows as `LastProcessingResult` (spec 2.5)."""
-        call = next((event for event in reversed(self.journal) if isinstance(event, Attempt | NotInvoked)), None)
-        if call is None:
-            return "No records processed"
-        return "OK" if call.error is None else "PROBLEM: Function call failed"
+        """What AWS shows as `LastProcessingResult` (spec 2.5, 8.4)."""
+        return last_processing_result(reversed(self.journal))
 
     @property
     def last_error(self) -> FunctionError | None:
@@ -127,24 +134,32 @@ class EventSourceMapping:
     # --- stepped
 
     def step(self) -> Event | None:
-        """Do the next due thing: read records, close a batch, call the function, or commit.
+        """Do the next due thing: end a transition, read records, close a batch, call the function, or commit.
 
         Returns:
             What was done; `None` when nothing is due: there are no records, or only time is missing.
 
         Raises:
             MskError: the mapping is closed, runs in the background, or is already stepping.
+            BrokerError: the broker refused something or did not answer; `last_processing_result` says what AWS would.
         """
         if self._background is not None:
             raise MskError("This mapping runs in the background: esm.stop() it before you step or drain it.")
         if self._stepping:
             raise MskError("The function stepped or drained the mapping that is calling it.")
+        changes = self._settle()
+        if changes:
+            return changes[-1]
         pipeline = self._open()
         if pipeline is None:
             return None
         self._stepping = True
         try:
             return pipeline.step()
+        except BrokerError as error:
+            self._stepping = False
+            self._stop_polling(problem_of(error.code).reason)
+            raise
         finally:
             self._stepping = False
 
@@ -175,7 +190,7 @@ class EventSourceMapping:
                     cause = self.last_error.exception if self.last_error else None
                     raise self._blocked(event, failures) from cause
             elif event is None:
-                due = self._pipeline.due_ms if self._pipeline else None
+                due = self._pipeline.due_ms if self._pipeline else self._lifecycle.due_ms
                 if due is None:
                     return tuple(attempts)
                 self.clock.advance_to(due)
@@ -204,12 +219,18 @@ class EventSourceMapping:
     # --- in the background
 
     def start(self) -> None:
-        """Poll on a thread in real time; the test's clock follows the machine's until `stop()`."""
+        """Poll on a thread in real time; the test's clock follows the machine's until `stop()`.
+
+        A transition that is under way is over with that, and those that come take no time: here it would be real.
+        """
         if self._background is not None:
             raise MskError("This mapping runs in the background already.")
+        self._check_open()
+        self._apply(self._lifecycle.finish(self.clock.now_ms()))
         pipeline = self._open()
         if pipeline is None:
             raise MskError(f"This mapping is {self.state}: esm.enable() it before you start it.")
+        self._polls_in_background = True
         self._background = Background(pipeline, self.clock, self.function.name)
 
     def stop(self) -> None:
@@ -219,6 +240,10 @@ class EventSourceMapping:
             BaseException: what went wrong on the thread, if anything did and no `wait_until` has raised it.
         """
         self._refuse_inside()
+        self._polls_in_background = False
+        self._stop_background()
+
+    def _stop_background(self) -> None:
         background, self._background = self._background, None
         if background is not None:
             background.stop(self.timeout)
@@ -243,6 +268,10 @@ class EventSourceMapping:
             TimeoutError: it did not hold in time; the text says what the mapping did last.
             BaseException: what went wrong on the mapping's thread.
         """
+        if self._background is None and self._polls_in_background:
+            raise MskError(
+                f"This mapping is {self.state}, so that there is nothing to wait for: esm.enable() it first."
+            )
         if self._background is None:
             raise MskError("wait_until is for background mode (with esm.running(): ...); a stepped mapping is drained.")
         limit = self.timeout if timeout is None else timeout
@@ -258,28 +287,108 @@ class EventSourceMapping:
 
     # --- lifecycle
 
+    def update(self, *, function: Function | None = None, **parameters: Unpack[MappingParameters]) -> None:
+        """Change the mapping as `UpdateEventSourceMapping` does: what is not given keeps its value (spec 2.6).
+
+        Polling ends and begins again from the committed offsets on; what is under way is given up, and delivered again.
+        `filter_criteria={}` removes the filters, `destination_config={"OnFailure": {"Destination": ""}}` the
+        destination, `provisioned_poller_config={}` leads back to on-demand mode.
+
+        Args:
+            function: the function that is called from now on.
+            parameters: those of the mapping, without what an update cannot change: topic, cluster, starting position.
+
+        Raises:
+            EventSourceMappingError: AWS would refuse it; the text is AWS's. `ResourceInUseException`: a transition is
+                under way.
+            TypeError: there is no such parameter, or none that can be changed.
+        """
+        __tracebackhide__ = True
+        self._settle()
+        self._lifecycle.refuse("update")
+        self._check_open()
+        self._refuse_inside()
+        merged = updated(self._parameters, parameters)
+        config = self._parse(merged)
+        new = self.function if function is None else _lambda_function(function)
+        _refuse_timeout(new)
+        cause: Cause = "update"
+        if config.enabled != self.config.enabled:
+            cause = "enable" if config.enabled else "disable"
+        self._begin(cause, (config, new, merged))
+
     def disable(self) -> None:
         """Stop polling; what is under way is given up, and the group's offsets are kept (spec 5.9)."""
-        self._leave()
-        if self._state == "Enabled":
-            self._enter("Disabling")
-            self._enter("Disabled")
+        self._switch(enabled=False)
 
     def enable(self) -> None:
         """Poll again from the committed offsets on (spec 5.9)."""
+        self._switch(enabled=True)
+
+    def _switch(self, *, enabled: bool) -> None:
+        self._settle()
+        self._lifecycle.refuse("update")
         self._check_open()
-        if self._state == "Disabled":
-            self._enter("Enabling")
-            self._enter("Enabled")
+        self._refuse_inside()
+        if self.config.enabled != enabled:
+            self.update(enabled=enabled)
 
     def delete(self) -> None:
-        """Delete the mapping; the group's offsets are kept (spec 5.10)."""
-        if self._state != "Deleted":
-            self._check_open()
-            self._refuse_inside()
-            self._enter("Deleting")
-            self.close()
-            self._enter("Deleted")
+        """Delete the mapping, at once; the group's offsets are kept (spec 5.10). Deleting twice is no error.
+
+        Raises:
+            EventSourceMappingError: `ResourceInUseException`: a transition is under way.
+        """
+        self._settle()
+        if self._lifecycle.state == "Deleted":
+            return
+        self._lifecycle.refuse("delete")
+        self._check_open()
+        self._refuse_inside()
+        deleting, deleted = self._lifecycle.begin("delete", self.clock.now_ms(), enabled=False, length_ms=0)
+        self._note((deleting,))
+        self.close()
+        self._note((deleted,))
+
+    def _begin(
+        self,
+        cause: Cause,
+        coming: tuple[EventSourceMappingConfig, LambdaFunction, MappingParameters],
+        reason: str = "USER_INITIATED",
+    ) -> None:
+        """Begin a transition: end polling, and in the background begin it again at once."""
+        again, config = self._polls_in_background, coming[0]
+        length_ms = 0 if again else config.transition_ms
+        self._coming = coming
+        first, *rest = self._lifecycle.begin(
+            cause, self.clock.now_ms(), enabled=config.enabled, length_ms=length_ms, reason=reason
+        )
+        self._note((first,))
+        try:
+            self._leave()
+        finally:
+            self._apply(tuple(rest))
+        if again and config.enabled:
+            self.start()
+
+    def _stop_polling(self, reason: str | None) -> None:
+        """Disable the mapping because of an error that no further poll can mend (spec 2.5)."""
+        if reason is not None and self._lifecycle.state == "Enabled":
+            config = replace(self.config, enabled=False)
+            parameters: MappingParameters = {**self._parameters, "enabled": False}
+            self._begin("stop", (config, self.function, parameters), reason)
+
+    def _settle(self) -> tuple[StateChanged, ...]:
+        """End the transition that is under way, if its time has come."""
+        return self._apply(self._lifecycle.settle(self.clock.now_ms()))
+
+    def _apply(self, changes: tuple[StateChanged, ...]) -> tuple[StateChanged, ...]:
+        """Let what an update has changed count from the end of its transition on."""
+        if changes and self._coming is not None:
+            self.config, self.function, self._parameters = self._coming
+            self._coming = None
+        self._note(changes)
+        return changes
 
     def close(self) -> None:
         """Free thread and client; the journal stays. Closing twice is no error."""
@@ -294,7 +403,7 @@ class EventSourceMapping:
     def _leave(self) -> None:
         self._refuse_inside()
         try:
-            self.stop()
+            self._stop_background()
         finally:
             pipeline, self._pipeline = self._pipeline, None
             if pipeline is not None:
@@ -307,14 +416,10 @@ class EventSourceMapping:
     def _open(self) -> Pipeline | None:
         """The pipeline, made when the mapping first polls; `None` while it is disabled."""
         self._check_open()
-        if self._state != "Enabled":
+        if self.state != "Enabled":
             return None
         if self._pipeline is None:
-            if not self.broker.partition_count(self.topic):
-                raise MskError(
-                    f"The mapping polls the topic {self.topic!r}, which the broker does not have: "
-                    f"create it, for instance with msk_topic({self.topic!r})."
-                )
+            self._refuse_missing_topic()
             self._pipeline = Pipeline(
                 broker=self.broker,
                 config=self.config,
@@ -325,17 +430,42 @@ class EventSourceMapping:
                 journal=self.journal,
                 clock=self.clock,
                 timeout=self.timeout,
+                faults=self.faults,
             )
         return self._pipeline
 
-    def _refuse_timeout(self) -> None:
-        if self.function.timeout > MAX_MAPPING_TIMEOUT:
-            raise EventSourceMappingError(
-                "InvalidParameterValueException",
-                f"The timeout of function {self.function.name} is {self.function.timeout:g} seconds, but a function of "
-                f"an Apache Kafka event source mapping may have at most {MAX_MAPPING_TIMEOUT} (spec 3.5).",
+    def _refuse_missing_topic(self) -> None:
+        if not self.broker.partition_count(self.topic):
+            text = (
+                f"The mapping polls the topic {self.topic!r}, which the broker does not have: "
+                f"create it, for instance with msk_topic({self.topic!r})."
             )
+            self.journal.append(PollFailed(time_ms=self.clock.now_ms(), error=text, result=problem_of(None).result))
+            raise BrokerError(text, code="UNKNOWN_TOPIC_OR_PART")
 
-    def _enter(self, state: State) -> None:
-        self._state = state
-        self.journal.append(StateChanged(time_ms=self.clock.now_ms(), state=state, reason="USER_INITIATED"))
+    def _parse(self, parameters: MappingParameters) -> EventSourceMappingConfig:
+        __tracebackhide__ = True
+        return EventSourceMappingConfig.parse(
+            self.topic,
+            parameters,
+            now_ms=self.clock.now_ms(),
+            cluster_arn=CLUSTER_ARN,
+            bootstrap_servers=self.broker.bootstrap_servers,
+        )
+
+    def _note(self, changes: tuple[StateChanged, ...]) -> None:
+        for change in changes:
+            self.journal.append(change)
+
+
+def _lambda_function(function: Function) -> LambdaFunction:
+    return function if isinstance(function, LambdaFunction) else LambdaFunction(function)
+
+
+def _refuse_timeout(function: LambdaFunction) -> None:
+    if function.timeout > MAX_MAPPING_TIMEOUT:
+        raise EventSourceMappingError(
+            "InvalidParameterValueException",
+            f"The timeout of function {function.name} is {function.timeout:g} seconds, but a function of "
+            f"an Apache Kafka event source mapping may have at most {MAX_MAPPING_TIMEOUT} (spec 3.5).",
+        )

@@ -49,8 +49,8 @@ class MappingParameters(TypedDict, total=False):
     """What `msk_esm` and `EventSourceMapping` take besides function and topic: the API's names in snake_case.
 
     `consumer_group_id` is a shorthand for the block of either kind of Kafka; `filter_quota`, `filter_strict`,
-    `filter_metadata`, `null_tombstones` and `retry_backoff_in_seconds` are the kit's own, for what AWS lets one change
-    or leaves open (spec 1.4, 4.1, 6.1 to 6.3).
+    `filter_metadata`, `latest_at_first_poll`, `null_tombstones`, `retry_backoff_in_seconds` and `transition_in_seconds`
+    are the kit's own, for what AWS lets one change or leaves open (spec 1.4, 2.5, 4.1, 5.8, 6.1 to 6.3).
     """
 
     batch_size: int
@@ -68,5 +68,7 @@ class MappingParameters(TypedDict, total=False):
     filter_strict: bool
     filter_metadata: bool
     enabled: bool
+    latest_at_first_poll: bool
     null_tombstones: bool
     retry_backoff_in_seconds: float
+    transition_in_seconds: float

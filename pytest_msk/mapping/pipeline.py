@@ -7,11 +7,14 @@ only time is missing. A stepped mapping calls it from the test, a background one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import starmap
 
 from ..brokers import Broker
 from ..clock import Clock
+from ..errors import BrokerError
 from ..events import Envelope
+from ..faults import MappingFaults, PollerCrashed
 from ..filters.criteria import record_metadata
 from ..functions import Delivered, FunctionError, FunctionStuck, LambdaFunction, ServiceError, TimeLimit
 from ..journal import (
@@ -21,11 +24,13 @@ from ..journal import (
     CommitFailed,
     Committed,
     Event,
+    FaultInjected,
     Filtered,
     Journal,
     NotInvoked,
     Offsets,
     Polled,
+    PollFailed,
     PositionReset,
     Revoked,
     Unfiltered,
@@ -38,6 +43,7 @@ from .config import EventSourceMappingConfig
 from .delivery import Commit, Delivery, Invoke
 from .fetched import Fetched, Run
 from .poller import Poller
+from .problems import problem_of
 from .starting import StartingPositions
 
 __all__ = ["Pipeline"]
@@ -60,6 +66,7 @@ class Pipeline:
         journal: gets every event.
         clock: tells the time.
         timeout: seconds of real time that the broker may take.
+        faults: what goes wrong because the test wants it to.
     """
 
     def __init__(
@@ -74,12 +81,17 @@ class Pipeline:
         journal: Journal,
         clock: Clock,
         timeout: float,
+        faults: MappingFaults | None = None,
     ) -> None:
         self._config = config
         self._function = function
         self._journal = journal
         self._clock = clock
-        self._poller = Poller(broker, config.topic, group, starting, self, timeout)
+        self._faults = MappingFaults() if faults is None else faults
+        self._new_poller = partial(Poller, broker, config.topic, group, starting, self, timeout, self._faults)
+        self._poller = self._new_poller()
+        #: Whether the test has put the broker out of reach.
+        self.out_of_reach = False
         envelope = Envelope(bootstrap_servers=broker.bootstrap_servers, event_source_arn=config.event_source_arn)
         self._batcher = Batcher(config.topic, envelope, config.batch_size, numbers=numbers)
         self._window = Window(config.window_ms, clock.now_ms())
@@ -113,6 +125,10 @@ class Pipeline:
         now = self._clock.now_ms()
         self._write(PositionReset(time_ms=now, partition=partition, offset=offset, position=position))
 
+    def injected(self, fault: str) -> None:
+        """See `PollerEvents`."""
+        self._write(FaultInjected(time_ms=self._clock.now_ms(), fault=fault))
+
     # --- driving
 
     @property
@@ -136,7 +152,28 @@ class Pipeline:
 
         Returns:
             What was done, or `None` when nothing is due.
+
+        Raises:
+            BrokerError: the broker refused something or does not answer; in the background a broker that the test has
+                put out of reach is none.
         """
+        try:
+            event = self._step(wait)
+        except BrokerError as error:
+            if wait is None or self._faults.connected or not self.out_of_reach:
+                result = problem_of(error.code).result
+                self._write(PollFailed(time_ms=self._clock.now_ms(), error=str(error), result=result))
+            self.out_of_reach = not self._faults.connected
+            if wait is None or self._faults.connected:
+                raise
+            return None
+        self.out_of_reach = False
+        return event
+
+    def _step(self, wait: float | None) -> Event | None:
+        if self._poller.joined and self._faults.take_rebalance():
+            self.injected("rebalance")
+            self._poller.rejoin()
         if self._delivery is not None:
             if self.last_error is not None:
                 self._poller.serve()
@@ -320,12 +357,23 @@ class Pipeline:
 
     def _commit(self) -> Event:
         positions = dict(self._uncommitted)
-        error = self._poller.commit(positions)
-        self._uncommitted.clear()  # not before: what could not be committed now is committed next time
+        try:
+            error = self._poller.commit(positions)
+        except PollerCrashed:
+            crash = next(reversed(self._journal))
+            self._replace_poller()
+            return crash
         now = self._clock.now_ms()
         if error is None:
+            self._uncommitted.clear()  # not before: what could not be committed now is committed next time
             return self._write(Committed(time_ms=now, positions=positions))
         return self._write(CommitFailed(time_ms=now, positions=positions, error=error))
+
+    def _replace_poller(self) -> None:
+        """The poller has died: another one begins at what was committed."""
+        self._give_up()
+        self._poller.close()
+        self._poller = self._new_poller()
 
     def _write(self, event: Event) -> Event:
         self._journal.append(event)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
+from ..faults import MappingFaults, PollerCrashed
 from ..records import TimestampType
 from .fetched import Fetched, FetchedQueue, Run
 from .starting import StartingPositions
@@ -49,6 +50,9 @@ class PollerEvents(Protocol):
     def position_reset(self, partition: int, offset: int, position: int) -> None:
         """The offset was out of range; reading goes on at the position."""
 
+    def injected(self, fault: str) -> None:
+        """A fault that the test had asked for happens."""
+
 
 class Poller:
     """A consumer in the mapping's group that hands out records of its partitions in order.
@@ -60,6 +64,7 @@ class Poller:
         starting: where partitions are begun.
         events: is told of assignments and resets.
         timeout: seconds that the broker may take to answer or to let the poller join its group.
+        faults: what goes wrong because the test wants it to.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Poller:
         starting: StartingPositions,
         events: PollerEvents,
         timeout: float,
+        faults: MappingFaults | None = None,
     ) -> None:
         self._broker = broker
         self._topic = topic
@@ -77,6 +83,7 @@ class Poller:
         self._starting = starting
         self._events = events
         self._timeout = timeout
+        self._faults = MappingFaults() if faults is None else faults
         self._queues: dict[int, FetchedQueue] = {}
         self._marks: dict[int, Watermarks] = {}
         self._joined = False
@@ -98,6 +105,11 @@ class Poller:
         self._subscribe()
 
     # --- membership
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given this member its partitions, be it none."""
+        return self._joined
 
     def join(self) -> None:
         """Wait until the group has given this member its partitions, be it none.
@@ -136,6 +148,21 @@ class Poller:
         self.join()
         return self._generation != generation
 
+    def rejoin(self) -> None:
+        """Leave the group and ask to join it again, as when it rebalances: partitions are taken away and given anew.
+
+        Raises:
+            BrokerError: they were not taken away within the timeout.
+        """
+        self._consumer.unsubscribe()
+        deadline = Deadline(self._timeout)
+        while self._queues:
+            if deadline.passed:
+                raise self._not_joined()
+            self._receive(_TICK)
+        self._joined = False
+        self._subscribe()
+
     def serve(self) -> None:
         """Take part in the group's life, rebalances included, while a batch keeps the pipeline busy."""
         self._receive(0, limit=1)  # the client gives no events without records
@@ -171,7 +198,8 @@ class Poller:
             return consumer.committed(given, timeout=self._timeout)
         except KafkaException as raised:  # from a callback the client would hand on what is no exception at all
             error = raised.args[0]
-            raise BrokerError(f"The offsets of group {self._group!r} could not be had: {error.str()}.") from raised
+            text = f"The offsets of group {self._group!r} could not be had: {error.str()}."
+            raise BrokerError(text, code=error.name()) from raised
 
     def _on_revoke(self, _consumer: Consumer, taken: list[TopicPartition]) -> None:
         for partition in taken:
@@ -187,6 +215,7 @@ class Poller:
 
         Records that the broker has deleted meanwhile are forgotten, whether they had been fetched or not.
         """
+        self._faults.check_connection(self._broker.bootstrap_servers)
         self._marks = self._broker.watermarks(self._topic)
         self._follow_partitions(len(self._marks))
         self.join()
@@ -239,6 +268,7 @@ class Poller:
 
     def take_available(self, limit: int, timeout: float) -> list[Run]:
         """Up to `limit` records that are there, waiting at most `timeout` seconds for the first."""
+        self._faults.check_connection(self._broker.bootstrap_servers)
         if self._partitions_looked_at.passed:
             self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
             self._follow_partitions(self._broker.partition_count(self._topic))
@@ -292,7 +322,8 @@ class Poller:
         if len(messages) < len(found):
             failures = [error for message in found if (error := self._heed(message)) is not None]
             if failures:
-                raise BrokerError(f"Reading {self._topic!r} failed: {failures[0].str()} ({failures[0].name()}).")
+                text = f"Reading {self._topic!r} failed: {failures[0].str()} ({failures[0].name()})."
+                raise BrokerError(text, code=failures[0].name())
 
     def _append(self, partition: int, messages: list[Message]) -> None:
         """Queue messages of one partition."""
@@ -348,14 +379,28 @@ class Poller:
         """Commit the next offsets to be read and return when the broker has them.
 
         Returns:
-            The broker's reason when it refused because the group has rebalanced, else `None`.
+            The broker's reason when it refused because the group has rebalanced, else `None`; also the error of a fault
+            that the test had asked for.
 
         Raises:
             BrokerError: the broker refused for another reason.
+            PollerCrashed: the test had asked for that.
         """
         if self._commit is None:
             raise BrokerError("The mapping has no partitions whose offsets it could commit.")
-        return self._commit(positions)
+        self._faults.check_connection(self._broker.bootstrap_servers)
+        fault = self._faults.take_commit()
+        if fault is not None:
+            self._events.injected(fault.text)
+            if fault.kind == "crash":
+                raise PollerCrashed
+        if fault is None or fault.kind == "lose answer":
+            refused = self._commit(positions)
+            if refused is None:
+                self._starting.committed(positions)
+            if fault is None or refused is not None:
+                return refused
+        return fault.error
 
     def close(self) -> None:
         """Leave the group and free the client; what was read and not committed is read again by the next owner."""

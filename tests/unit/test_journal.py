@@ -19,9 +19,11 @@ from pytest_msk.journal import (
     CommitFailed,
     Committed,
     Event,
+    FaultInjected,
     Filtered,
     NotInvoked,
     Polled,
+    PollFailed,
     PositionReset,
     Revoked,
     State,
@@ -53,10 +55,12 @@ FIELDS = {
     "request_id": st.uuids().map(str),
     "error": st.none() | texts,
     "log": texts,
+    "result": texts,
+    "fault": texts,
 }
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked,
+    Unfiltered, NotInvoked, PollFailed, FaultInjected,
 )  # fmt: skip
 
 
@@ -64,7 +68,7 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     fields = {field.name: FIELDS[field.name] for field in dataclasses.fields(kind)}
     if kind is BatchClosed:
         fields["reason"] = st.sampled_from(typing.get_args(CloseReason))
-    if kind in (CommitFailed, NotInvoked):
+    if kind in (CommitFailed, NotInvoked, PollFailed):
         fields["error"] = texts
     return st.builds(kind, **fields)
 
