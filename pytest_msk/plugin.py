@@ -159,10 +159,10 @@ def msk_event(msk_clock: VirtualClock) -> MskEvent:
 
 
 @pytest.fixture
-def msk_cluster(msk_broker: Broker, msk_clock: VirtualClock) -> Iterator[MskClusters]:
+def msk_cluster(_msk_sandbox: Sandbox) -> Iterator[MskClusters]:
     """Makes MSK clusters that boto3 finds under moto: `msk_cluster("orders", ...)`, with real bootstrap brokers."""
     from .aws import MskClusters
 
-    clusters = MskClusters(msk_broker, msk_clock)
+    clusters = MskClusters(_msk_sandbox)
     yield clusters
     clusters.close()

@@ -45,7 +45,7 @@ class Sandbox:
         self, broker: Broker, clock: VirtualClock, name: str, timeout: float, *, parallel: bool = False
     ) -> None:
         self.broker = broker
-        self._clock = clock
+        self.clock = clock
         self._name = legal_name(name)
         self._timeout = timeout
         self._parallel = parallel
@@ -91,7 +91,7 @@ class Sandbox:
             name = f"{self._name}-{uuid.uuid4().hex[:8]}"
         settings = {key: _kafka_text(key, value) for key, value in (config or {}).items()}
         self.broker.create_topic(name, partitions=partitions, config=settings)
-        topic = Topic(name, broker=self.broker, clock=self._clock, timeout=self._timeout)
+        topic = Topic(name, broker=self.broker, clock=self.clock, timeout=self._timeout)
         self._topics.append(topic)
         return topic
 
@@ -101,7 +101,7 @@ class Sandbox:
         """Create an event source mapping that is closed when the test has ended; see `EventSourceMapping`."""
         __tracebackhide__ = True
         esm = EventSourceMapping(
-            function, topic, broker=self.broker, clock=self._clock, timeout=self._timeout, **parameters
+            function, topic, broker=self.broker, clock=self.clock, timeout=self._timeout, **parameters
         )
         for other in self._mappings:
             self._refuse_conflict(esm, other)

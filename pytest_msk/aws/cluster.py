@@ -39,6 +39,7 @@ class MskCluster:
         account_id: whose it is.
         tags: by key.
         scram_secrets: ARNs of the secrets that are associated with it.
+        transition_in_seconds: how long creating, updating, enabling and disabling a mapping takes on the clock.
         created: when it was made.
     """
 
@@ -53,6 +54,7 @@ class MskCluster:
     account_id: str = DEFAULT_ACCOUNT_ID
     tags: dict[str, str] = field(default_factory=dict)
     scram_secrets: list[str] = field(default_factory=list)
+    transition_in_seconds: float = 0
     created: datetime
 
     @classmethod
@@ -68,6 +70,7 @@ class MskCluster:
         region: str = DEFAULT_REGION,
         account_id: str = DEFAULT_ACCOUNT_ID,
         tags: Mapping[str, str] | None = None,
+        transition_in_seconds: float = 0,
         created: datetime | None = None,
     ) -> MskCluster:
         """A cluster with a new ARN.
@@ -102,5 +105,6 @@ class MskCluster:
             region=region,
             account_id=account_id,
             tags=dict(tags or {}),
+            transition_in_seconds=transition_in_seconds,
             created=created or datetime.now(timezone.utc),
         )

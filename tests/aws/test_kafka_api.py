@@ -159,13 +159,13 @@ def test_clients_made_before_the_fixture_and_moto_started_after_it_are_served(re
         assert early.describe_cluster(ClusterArn=arn)["ClusterInfo"]["ClusterArn"] == arn
 
 
-def test_moto_is_left_as_it_was(msk_broker, msk_clock, kafka):
+def test_moto_is_left_as_it_was(request, kafka):
     from moto.core.botocore_stubber import BotocoreStubber
 
     from pytest_msk.aws import MskClusters
 
     before = BotocoreStubber.__call__
-    clusters = MskClusters(msk_broker, msk_clock)
+    clusters = MskClusters(request.getfixturevalue("_msk_sandbox"))
     clusters("orders")
     assert BotocoreStubber.__call__ is not before
     clusters.close()
