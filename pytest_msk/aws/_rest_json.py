@@ -159,12 +159,10 @@ def _to_json(shape: Shape, value: object) -> object:
     if shape.type_name == "structure":
         members = cast("StructureShape", shape).members
         given = cast("Mapping[str, object]", value)
-        if unknown := set(given) - set(members):
-            raise LookupError(f"{shape.name} has no members {sorted(unknown)}.")
         return {
             members[name].serialization.get("name", name): _to_json(members[name], item)
             for name, item in given.items()
-            if item is not None
+            if item is not None and name in members  # an older botocore does not read what it does not know
         }
     if shape.type_name == "list":
         return [_to_json(cast("ListShape", shape).member, item) for item in cast("list[object]", value)]

@@ -76,30 +76,42 @@ class KafkaApi:
         return operation
 
     def _mine(self, call: Call) -> Iterator[MskCluster]:
-        prefix = cast(str, call.parameters.get("ClusterNameFilter", ""))
+        prefix = _prefix(call)
         for cluster in self._clusters.values():
-            if (cluster.region, cluster.account_id) == (call.region, call.account_id) and cluster.name.startswith(
-                prefix
-            ):
+            here = (cluster.region, cluster.account_id) == (call.region, call.account_id)
+            if here and cluster.name.startswith(prefix):
                 yield cluster
 
     def _list_clusters(self, call: Call) -> Parameters:
-        found: list[object] = [_describe(cluster) for cluster in self._mine(call) if not cluster.serverless]
-        prefix = cast("str | None", call.parameters.get("ClusterNameFilter"))
-        return _page(
-            "ClusterInfoList", [*found, *_read("ClusterInfo", _moto(call).list_clusters(prefix))], call.parameters
-        )
+        found = [_describe(cluster) for cluster in self._mine(call) if not cluster.serverless]
+        backend = _moto(call)
+        others = [backend.describe_cluster(arn) for arn in _of_moto(call, "PROVISIONED")]
+        return _page("ClusterInfoList", [*found, *_read("ClusterInfo", others)], call.parameters)
 
     def _list_clusters_v2(self, call: Call) -> Parameters:
         kind = cast("str | None", call.parameters.get("ClusterTypeFilter"))
-        found: list[object] = [
+        found = [
             _describe_v2(cluster)
             for cluster in self._mine(call)
             if kind in (None, "SERVERLESS" if cluster.serverless else "PROVISIONED")
         ]
-        prefix = cast("str | None", call.parameters.get("ClusterNameFilter"))
-        others = _read("Cluster", _moto(call).list_clusters_v2(prefix, kind))
-        return _page("ClusterInfoList", [*found, *others], call.parameters)
+        backend = _moto(call)
+        others = [backend.describe_cluster_v2(arn) for arn in _of_moto(call, kind)]
+        return _page("ClusterInfoList", [*found, *_read("Cluster", others)], call.parameters)
+
+
+def _prefix(call: Call) -> str:
+    return cast(str, call.parameters.get("ClusterNameFilter", ""))
+
+
+def _of_moto(call: Call, kind: str | None) -> list[str]:
+    """The ARNs of the clusters that were made by boto3 and are listed."""
+    prefix = _prefix(call)
+    return [
+        arn
+        for arn, cluster in _moto(call).clusters.items()
+        if cluster.cluster_name.startswith(prefix) and kind in (None, cluster.cluster_type)
+    ]
 
 
 def _read(shape: str, found: Iterable[Mapping[str, object]]) -> list[Parameters]:
