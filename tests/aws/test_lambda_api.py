@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
 
 import boto3
+import botocore.exceptions
 import botocore.session
 import pytest
 
@@ -63,6 +65,14 @@ def deploy(functions, function, msk_cluster, seen):
         )
 
     return create
+
+
+@contextlib.contextmanager
+def skip_what_boto3_does_not_know():
+    try:
+        yield
+    except botocore.exceptions.ParamValidationError as error:
+        pytest.skip(f"boto3 is older than the parameter: {error}")
 
 
 def error(raised):
@@ -359,7 +369,7 @@ def test_what_aws_refuses_is_refused_with_its_text(functions, function, msk_clus
     function()
     asked = {"FunctionName": "charge", "EventSourceArn": msk_cluster().arn, "Topics": ["orders"]}
     given = {key: value for key, value in {**asked, **changes}.items() if value is not None}
-    with pytest.raises(functions.exceptions.ClientError) as raised:
+    with pytest.raises(functions.exceptions.ClientError) as raised, skip_what_boto3_does_not_know():
         functions.create_event_source_mapping(**given)
     assert error(raised) == (code, text, 400)
     assert msk_cluster.mappings == ()
@@ -376,11 +386,11 @@ def test_numbers_beyond_their_bounds_are_refused_by_the_service(functions, funct
     )
 
 
-@pytest.mark.parametrize("block", ["AmazonManagedKafkaEventSourceConfig"])
-def test_an_update_cannot_change_the_group(msk_topic, functions, deploy, block):
+def test_an_update_cannot_change_the_group(msk_topic, functions, deploy):
     uuid = deploy(msk_topic())["UUID"]
-    with pytest.raises(functions.exceptions.InvalidParameterValueException) as raised:
-        functions.update_event_source_mapping(UUID=uuid, **{block: {"ConsumerGroupId": uuid}})
+    refused = pytest.raises(functions.exceptions.InvalidParameterValueException)
+    with refused as raised, skip_what_boto3_does_not_know():
+        functions.update_event_source_mapping(UUID=uuid, AmazonManagedKafkaEventSourceConfig={"ConsumerGroupId": uuid})
     assert error(raised)[1] == (
         "Unsupported 'amazonManagedKafkaEventSourceConfig.consumerGroupId' parameter for given event source mapping "
         "type."
