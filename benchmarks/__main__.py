@@ -9,23 +9,23 @@ from collections.abc import Callable, Iterator
 from pytest_msk.brokers.choice import Brokers
 from pytest_msk.options import KAFKA_IMAGE
 
-from . import collect, embedded, filters, restart, scale, small, throughput, window
+from . import collect, delivery, embedded, filters, restart, scale, small, throughput, window
 from .rows import Row, render
 from .stage import Stage
 
 _BENCHMARKS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     module.__name__.rpartition(".")[2]: module.rows
-    for module in (small, throughput, scale, restart, embedded, window, collect, filters)
+    for module in (small, throughput, scale, delivery, restart, embedded, window, collect, filters)
 }
 #: What runs on every broker that is asked for; the rest has targets for the embedded one alone.
-_EVERYWHERE = {"scale"}
+_EVERYWHERE = {"scale", "delivery"}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the kit against its targets.")
     parser.add_argument("name", nargs="*", help=f"what to run, all by default: {', '.join(_BENCHMARKS)}")
     parser.add_argument(
-        "--broker", default="embedded", help="embedded, container, or both with a comma; scale runs on each"
+        "--broker", default="embedded", help="embedded, container, or both with a comma; scale and delivery run on each"
     )
     parser.add_argument(
         "--quick", action="store_true", help="small counts and no verdict, to see that everything works"

@@ -46,6 +46,11 @@ class Ranges:
         """Take every offset from `stop` on out of the set."""
         self._ranges = self.overlap(range(stop))
 
+    def discard(self, gone: range) -> None:
+        """Take the offsets of a range out of the set."""
+        if gone:
+            self._ranges = [*self.overlap(range(gone.start)), *self.overlap(range(gone.stop, self.stop))]
+
     def overlap(self, other: range) -> list[range]:
         """The offsets of a range that are in the set."""
         first = bisect_right(self._ranges, other.start, key=lambda r: r.stop)

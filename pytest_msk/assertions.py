@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from .checks import Anomaly, delivery_anomalies, order_anomalies
+from .checks import Allowed, Anomaly, delivery_anomalies, order_anomalies
 
 if TYPE_CHECKING:
     from .mapping import EventSourceMapping
@@ -16,9 +17,14 @@ __all__ = ["assert_at_least_once", "assert_ordered", "find_anomalies"]
 _SHOWN = 5
 
 
-def find_anomalies(esm: EventSourceMapping) -> tuple[Anomaly, ...]:
-    """Everything that is wrong with a mapping's deliveries: in their order, and held against the topic's log."""
-    return (*_order(esm), *_delivery(esm))
+def find_anomalies(esm: EventSourceMapping, *, allow: Collection[Allowed] = ()) -> tuple[Anomaly, ...]:
+    """Everything that is wrong with a mapping's deliveries: in their order, and held against the topic's log.
+
+    Args:
+        esm: the mapping.
+        allow: what may become of a record besides: `"dropped"`, `"destination"`.
+    """
+    return (*_order(esm), *_delivery(esm, allow))
 
 
 def assert_ordered(esm: EventSourceMapping) -> None:
@@ -33,24 +39,33 @@ def assert_ordered(esm: EventSourceMapping) -> None:
     _refuse(esm, "were not delivered in order", _order(esm))
 
 
-def assert_at_least_once(esm: EventSourceMapping) -> None:
+def assert_at_least_once(esm: EventSourceMapping, *, allow: Collection[Allowed] = ()) -> None:
     """Assert that each record of the topic, from the starting position on, was in a successful attempt or filtered.
 
     The topic's own log says which records there are; those that have expired meanwhile do not count.
 
+    Args:
+        esm: the mapping.
+        allow: what may become of a record besides: `"dropped"`, given up without a destination or with one that did
+            not take it, and `"destination"`, sent to the on-failure destination.
+
     Raises:
         AssertionError: with topic, partition, offsets, and what happened to them.
     """
-    _refuse(esm, "were not all delivered", _delivery(esm))
+    _refuse(esm, "were not all delivered", _delivery(esm, allow))
 
 
 def _order(esm: EventSourceMapping) -> tuple[Anomaly, ...]:
     return tuple(order_anomalies(esm.topic, esm.journal))
 
 
-def _delivery(esm: EventSourceMapping) -> tuple[Anomaly, ...]:
+def _delivery(esm: EventSourceMapping, allow: Collection[Allowed]) -> tuple[Anomaly, ...]:
+    unknown = {*allow} - {*get_args(Allowed)}
+    if isinstance(allow, str) or unknown:
+        raise ValueError(f"allow={allow!r}: a tuple of {' and '.join(map(repr, get_args(Allowed)))}.")
     ends = {partition: mark.high for partition, mark in esm.broker.watermarks(esm.topic).items()}
-    return tuple(delivery_anomalies(esm.topic, esm.journal, esm.broker.offsets(esm.topic), esm.starting.origins, ends))
+    log = esm.broker.offsets(esm.topic)
+    return tuple(delivery_anomalies(esm.topic, esm.journal, log, esm.starting.origins, ends, allow))
 
 
 def _refuse(esm: EventSourceMapping, what: str, anomalies: tuple[Anomaly, ...]) -> None:

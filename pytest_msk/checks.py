@@ -1,33 +1,44 @@
 """Checks: what a journal and a topic's log, held against each other, say about a mapping's deliveries. Pure.
 
 An anomaly has a name, a place and a sentence. The names follow those of Kafka's own correctness tests where there is
-one: `lost-record`, `unordered-delivery`, `unordered-event`, `unexplained-redelivery`, `unsafe-commit`.
+one: `lost-record`, `unordered-delivery`, `unordered-event`, `unexplained-redelivery`, `unsafe-commit`. Records that
+were given up are `dropped-record` and `dead-lettered-record`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ._offsets import without
 from ._ranges import Ranges
 from .journal import (
     Assigned,
     Attempt,
     BatchClosed,
     Committed,
+    DestinationFailed,
+    Dropped,
     Event,
+    Expired,
     Filtered,
     Offsets,
     PositionReset,
     Revoked,
+    SentToDestination,
     StateChanged,
 )
 
-__all__ = ["Anomaly", "AnomalyName", "delivery_anomalies", "order_anomalies"]
+__all__ = ["Allowed", "Anomaly", "AnomalyName", "delivery_anomalies", "order_anomalies"]
 
-AnomalyName = Literal["lost-record", "unordered-event", "unordered-delivery", "unexplained-redelivery", "unsafe-commit"]
+AnomalyName = Literal[
+    "lost-record", "dropped-record", "dead-lettered-record", "unordered-event", "unordered-delivery",
+    "unexplained-redelivery", "unsafe-commit",
+]  # fmt: skip
+#: What may become of a record instead of a successful attempt: dropped, or sent to the on-failure destination.
+Allowed = Literal["dropped", "destination"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +69,7 @@ def order_anomalies(topic: str, events: Iterable[Event]) -> Iterator[Anomaly]:
     """What is wrong with the order of deliveries.
 
     Offsets ascend inside each event; first deliveries ascend; nothing passes a batch of its partition that is not
-    finished; a record is delivered again only after a failed attempt, a rebalance or a restart.
+    finished; a record is delivered again only after an attempt that failed with it, a rebalance or a restart.
 
     Args:
         topic: the topic's name.
@@ -67,8 +78,9 @@ def order_anomalies(topic: str, events: Iterable[Event]) -> Iterator[Anomaly]:
     batches: dict[int, Offsets] = {}
     delivered: dict[int, Ranges] = defaultdict(Ranges)  # every delivery
     settled: dict[int, Ranges] = defaultdict(Ranges)  # deliveries since the partition was last begun anew
-    blocked: dict[int, int] = {}  # partition -> the batch that has not succeeded yet
-    succeeded: set[int] = set()
+    blocked: dict[int, int] = {}  # partition -> the batch that failed and is not finished
+    owed: dict[int, dict[int, Ranges]] = {}  # batch -> its records that are to be tried again
+    tried: set[int] = set()
     for event in events:
         if isinstance(event, BatchClosed):
             batches[event.batch] = event.records
@@ -81,25 +93,58 @@ def order_anomalies(topic: str, events: Iterable[Event]) -> Iterator[Anomaly]:
         elif isinstance(event, Assigned):
             for partition, position in event.positions.items():
                 delivered[partition].cut(position)  # from here on everything comes anew
+        elif isinstance(event, Expired):
+            for batch in tuple(owed):
+                _settle(owed, blocked, batch, event.records)
+        elif isinstance(event, Dropped | SentToDestination | DestinationFailed):
+            _settle(owed, blocked, event.batch, event.records)
         elif isinstance(event, Attempt):
-            records = batches[event.batch]
+            records = batches[event.batch] if event.records is None else event.records
             where = f"batch {event.batch}, attempt {event.attempt}"
-            if event.batch in succeeded:
-                for partition, runs in records.items():
-                    text = f"{_place(topic, partition, runs[0])} came again in {where}, though the batch had succeeded."
-                    yield _anomaly("unexplained-redelivery", topic, partition, runs[0], event.batch, text)
-            elif event.attempt == 1:
+            if event.batch not in tried:
+                tried.add(event.batch)
                 for partition, runs in records.items():
                     yield from _first_attempt(
                         topic, partition, runs, event.batch, where, delivered[partition], settled[partition], blocked
                     )
-            for partition in records:
-                if event.error is None:
-                    blocked.pop(partition, None)
-                else:
-                    blocked[partition] = event.batch
-            if event.error is None:
-                succeeded.add(event.batch)
+            else:
+                yield from _again(topic, records, event.batch, where, owed.get(event.batch, {}))
+            if event.failed:
+                owed.setdefault(event.batch, {partition: Ranges(runs) for partition, runs in records.items()})
+            elif event.item_failures:
+                left = owed.setdefault(event.batch, {partition: Ranges(runs) for partition, runs in records.items()})
+                _settle(owed, blocked, event.batch, records)
+                owed[event.batch] = left
+                for partition, runs in event.item_failures.items():
+                    left[partition] = Ranges((*left.get(partition, ()), *runs))
+            else:
+                _settle(owed, blocked, event.batch, records)
+            blocked.update(dict.fromkeys(owed.get(event.batch, ()), event.batch))
+
+
+def _settle(owed: dict[int, dict[int, Ranges]], blocked: dict[int, int], batch: int, records: Offsets) -> None:
+    """Records of a batch are done with: they are not to be tried again, and its other batches may follow."""
+    left = owed.get(batch, {})
+    for partition, runs in records.items():
+        if partition not in left:
+            continue
+        for run in runs:
+            left[partition].discard(run)
+        if not left[partition]:
+            del left[partition]
+            if blocked.get(partition) == batch:
+                del blocked[partition]
+    if not left:
+        owed.pop(batch, None)
+
+
+def _again(topic: str, records: Offsets, batch: int, where: str, owed: Mapping[int, Ranges]) -> Iterator[Anomaly]:
+    why = "no attempt had failed with it" if owed else "the batch had succeeded"
+    for partition, runs in records.items():
+        for run in runs:
+            for again in owed.get(partition, Ranges()).missing(run):
+                text = f"{_place(topic, partition, again)} came again in {where}, though {why}."
+                yield _anomaly("unexplained-redelivery", topic, partition, again, batch, text)
 
 
 def _first_attempt(
@@ -145,6 +190,7 @@ def delivery_anomalies(
     log: Offsets,
     origins: Mapping[int, int],
     ends: Mapping[int, int] | None = None,
+    allow: Collection[Allowed] = (),
 ) -> Iterator[Anomaly]:
     """Which records of the log were neither in a successful attempt nor filtered, and which commits passed such a one.
 
@@ -154,6 +200,7 @@ def delivery_anomalies(
         log: the offsets at which the log holds a record.
         origins: where a partition begins that was never assigned.
         ends: where the logs end, to tell a topic that was deleted and made again.
+        allow: what else may become of a record.
     """
     batches: dict[int, Offsets] = {}
     resolved: dict[int, Ranges] = defaultdict(Ranges)
@@ -175,12 +222,17 @@ def delivery_anomalies(
                 resolved[event.partition].cut(event.position)  # the log was made anew
         elif isinstance(event, Filtered):
             _resolve(resolved, event.records)
+        elif isinstance(event, Dropped | SentToDestination | DestinationFailed):
+            _resolve(resolved, event.records)
+            if ("destination" if isinstance(event, SentToDestination) else "dropped") not in allow:
+                yield from _given_up(topic, event)
         elif isinstance(event, Attempt):
-            if event.error is None:
-                _resolve(resolved, batches.pop(event.batch, {}))
-                failures.pop(event.batch, None)
+            records = batches.get(event.batch, {}) if event.records is None else event.records
+            if event.failed:
+                failures[event.batch] = (event, records)
             else:
-                failures[event.batch] = (event, batches.get(event.batch, {}))
+                _resolve(resolved, without(records, event.item_failures))
+                failures.pop(event.batch, None)
         elif isinstance(event, Committed):
             for partition, position in event.positions.items():
                 passed = range(committed.get(partition, 0), position)
@@ -202,6 +254,20 @@ def delivery_anomalies(
                     yield _anomaly("lost-record", topic, partition, lost, batch, text)
 
 
+def _given_up(topic: str, event: Dropped | SentToDestination | DestinationFailed) -> Iterator[Anomaly]:
+    for partition, runs in event.records.items():
+        for run in runs:
+            were = f"{_place(topic, partition, run)} {'was' if len(run) == 1 else 'were'}"
+            if isinstance(event, SentToDestination):
+                text = f"{were} sent to {event.destination} after batch {event.batch} ({event.condition})."
+                yield _anomaly("dead-lettered-record", topic, partition, run, event.batch, text)
+                continue
+            text = f"{were} dropped after batch {event.batch} ({event.condition})."
+            if isinstance(event, DestinationFailed):
+                text = f"{text[:-1]}: {event.destination} did not take {'it' if len(run) == 1 else 'them'}."
+            yield _anomaly("dropped-record", topic, partition, run, event.batch, text)
+
+
 def _resolve(resolved: dict[int, Ranges], records: Offsets) -> None:
     for partition, runs in records.items():
         for run in runs:
@@ -221,7 +287,8 @@ def _why_lost(
     failed = Ranges()
     for batch, (attempt, records) in reversed(failures.items()):  # of several batches with a record, the last one
         times = "1 time" if attempt.attempt == 1 else f"{attempt.attempt} times"
-        reason = f"in batch {batch} failed: {times}, at last with {attempt.error}."
+        error = attempt.error or str(attempt.invalid_response).removesuffix(".")
+        reason = f"in batch {batch} failed: {times}, at last with {error}."
         for part in Ranges(records.get(partition, ())).overlap(gap):
             yield from ((new, batch, reason) for new in failed.missing(part))
             failed.add(part)

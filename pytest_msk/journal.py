@@ -20,7 +20,11 @@ __all__ = [
     "CloseReason",
     "CommitFailed",
     "Committed",
+    "Condition",
+    "DestinationFailed",
+    "Dropped",
     "Event",
+    "Expired",
     "FaultInjected",
     "Filtered",
     "Journal",
@@ -28,9 +32,13 @@ __all__ = [
     "Offsets",
     "PollFailed",
     "Polled",
+    "PollersScaled",
     "PositionReset",
     "Positions",
     "Revoked",
+    "ScalingReason",
+    "SentToDestination",
+    "Split",
     "State",
     "StateChanged",
     "Unfiltered",
@@ -46,6 +54,11 @@ Offsets: TypeAlias = "Mapping[int, tuple[range, ...]]"
 Positions: TypeAlias = "Mapping[int, int]"
 #: Why a batch was closed (spec 3.1): enough records, the window's end, or the payload limit.
 CloseReason = Literal["size", "window", "payload"]
+#: Why records were given up, as an on-failure destination is told (spec 4.6); a Kafka topic is told `RetriesExhausted`
+#: in place of the first one (spec 4.7).
+Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "MaximumPayloadSizeExceeded"]
+#: Why a mapping has as many event pollers as it has (spec 7.1, 7.2).
+ScalingReason = Literal["start", "bounds", "throttled", "lag", "idle", "steady"]
 #: The states of a mapping (spec 2.5).
 State = Literal["Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting", "Deleted"]
 
@@ -149,15 +162,19 @@ class BatchClosed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt(Event):
-    """The function was called with a batch.
+    """The function was called with a batch, or with what is left of it.
 
     Args:
         time_ms: when the call ended.
         batch: the batch's number.
-        attempt: 1 for the first call with this batch.
+        attempt: 1 for the first call with these records; a half of a split batch counts on.
         request_id: what the function saw as `context.aws_request_id`.
-        error: `type: message` of a function error, `None` for success.
+        error: `type: message` of a function error, `None` if the function returned.
         log: what the function printed and logged, its last 4,096 bytes.
+        records: what it was called with, `None` for the whole batch.
+        item_failures: what the response left undone: the records that it reports as failed, and with `strict_order`
+            those behind them (spec 4.5).
+        invalid_response: why the response was invalid, so that all is tried again; `None` if it was not.
     """
 
     batch: int
@@ -165,6 +182,14 @@ class Attempt(Event):
     request_id: str
     error: str | None
     log: str = field(default="", repr=False)
+    records: Offsets | None = None
+    item_failures: Offsets = field(default_factory=dict)
+    invalid_response: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether all that the function was called with is to be tried again, or given up."""
+        return self.error is not None or self.invalid_response is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +206,79 @@ class NotInvoked(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Split(Event):
+    """A batch that had failed was cut in two; the left half is finished before the right one is begun (spec 4.4).
+
+    Args:
+        batch: the batch's number.
+        left: the records of one half.
+        right: the records of the other.
+    """
+
+    batch: int
+    left: Offsets
+    right: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped(Event):
+    """Records were given up and lost: the mapping has no on-failure destination (spec 4.2).
+
+    Args:
+        batch: the batch's number.
+        condition: why.
+        records: which.
+    """
+
+    batch: int
+    condition: Condition
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentToDestination(Event):
+    """Records were given up, and the on-failure destination was told of them (spec 4.6).
+
+    Args:
+        batch: the batch's number.
+        condition: why.
+        destination: its name, such as its ARN.
+        records: which.
+    """
+
+    batch: int
+    condition: Condition
+    destination: str
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DestinationFailed(Event):
+    """Records were given up, and the on-failure destination could not be told of them: they are lost (spec 4.6).
+
+    Args:
+        batch: the batch's number.
+        condition: why they were given up.
+        destination: its name, such as its ARN.
+        records: which.
+        error: why the destination did not take them.
+    """
+
+    batch: int
+    condition: Condition
+    destination: str
+    records: Offsets
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expired(Event):
+    """Offsets that retention removed before the mapping was done with them; AWS does not count them (spec 5.14)."""
+
+    records: Offsets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Committed(Event):
     """The group's offsets were committed: per partition the next offset to be read."""
 
@@ -194,6 +292,21 @@ class CommitFailed(Event):
 
     positions: Positions
     error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PollersScaled(Event):
+    """From here on the mapping has so many event pollers, each a member of the group (spec 7.1, 7.2).
+
+    Args:
+        pollers: how many there are.
+        reason: why.
+        lag: how many offsets were not committed when that was decided.
+    """
+
+    pollers: int
+    reason: ScalingReason
+    lag: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,7 +335,8 @@ class FaultInjected(Event):
 
 _KINDS: tuple[type[Event], ...] = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked, PollFailed, FaultInjected,
+    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, PollFailed, FaultInjected,
+    PollersScaled,
 )  # fmt: skip
 _E = TypeVar("_E", bound=Event)
 
@@ -252,6 +366,14 @@ def _write_optional(value: str | None) -> str | None:
     return None if value is None else text_for_json(value)
 
 
+def _write_optional_offsets(value: Offsets | None) -> list[list[int]] | None:
+    return None if value is None else offset_rows(value)
+
+
+def _read_optional_offsets(rows: list[list[int]] | None) -> Offsets | None:
+    return None if rows is None else rows_to_offsets(rows)
+
+
 def _write_positions(value: Positions) -> list[tuple[int, int]]:
     return list(value.items())
 
@@ -259,6 +381,7 @@ def _write_positions(value: Positions) -> list[tuple[int, int]]:
 #: How a field is kept, by its type; every other type is kept as it is.
 _CODECS: dict[str, tuple[Callable[..., object], Callable[..., object]]] = {
     "Offsets": (offset_rows, rows_to_offsets),
+    "Offsets | None": (_write_optional_offsets, _read_optional_offsets),
     "Positions": (_write_positions, dict),
     "tuple[int, ...]": (list, tuple),
     "str": (text_for_json, lambda value: value),
@@ -338,6 +461,15 @@ class Journal(Sequence[Event]):
         row = (codec.number, event.time_ms - self._start_ms, *codec.write(event))
         self._lines += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
         self._count += 1
+
+    def since(self, place: int) -> tuple[tuple[Event, ...], int]:
+        """The events behind a place, and the place behind these: whoever follows the journal reads each event once.
+
+        Args:
+            place: 0, or what the last call returned.
+        """
+        lines = bytes(self._lines[place:])
+        return tuple(map(self._read, lines.splitlines())), place + len(lines)
 
     @property
     def nbytes(self) -> int:

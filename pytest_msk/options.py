@@ -15,6 +15,7 @@ import pytest
 from .brokers import BROKER_KINDS
 
 __all__ = [
+    "ALLOW_AWS",
     "BOOTSTRAP_SERVERS",
     "BROKER",
     "BROKER_SETTINGS",
@@ -130,6 +131,13 @@ def _image(text: str) -> str:
     return text
 
 
+def _switch(text: str) -> bool:
+    switches = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.strip().lower() not in switches:
+        raise ValueError(f"{text!r} is neither on nor off: give true or false.")
+    return switches[text.strip().lower()]
+
+
 BROKER = Setting(
     name="broker",
     help="Kafka that tests run on: embedded, container, external, auto, or a list to run each test on each",
@@ -165,7 +173,21 @@ TIMEOUT = Setting(
     read=_seconds,
     metavar="SECONDS",
 )
-SETTINGS: tuple[Setting[object], ...] = (BROKER, BOOTSTRAP_SERVERS, KAFKA_IMAGE, BROKER_SETTINGS, TIMEOUT)  # type: ignore[assignment]
+ALLOW_AWS = Setting(
+    name="allow_aws",
+    help="whether on-failure destinations may be in the real AWS, not only under moto or at a loopback endpoint",
+    default="false",
+    read=_switch,
+    metavar="true|false",
+)
+SETTINGS: tuple[Setting[object], ...] = (  # type: ignore[assignment]
+    BROKER,
+    BOOTSTRAP_SERVERS,
+    KAFKA_IMAGE,
+    BROKER_SETTINGS,
+    TIMEOUT,
+    ALLOW_AWS,
+)
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -132,7 +132,9 @@ def _msk_sandbox(request: pytest.FixtureRequest, msk_broker: Broker, msk_clock: 
     _refuse_unparametrized(request.node)
     timeout = options.TIMEOUT.value(request.config)
     parallel = hasattr(request.config, "workerinput")
-    with Sandbox(msk_broker, msk_clock, request.node.name, timeout, parallel=parallel) as sandbox:
+    allow_aws = options.ALLOW_AWS.value(request.config)
+    name = request.node.name
+    with Sandbox(msk_broker, msk_clock, name, timeout, parallel=parallel, allow_aws=allow_aws) as sandbox:
         yield sandbox
 
 

@@ -39,16 +39,25 @@ class Sandbox:
         name: what made-up topic names begin with.
         timeout: seconds of real time that the broker may take to answer.
         parallel: whether other processes run tests at the same time.
+        allow_aws: whether on-failure destinations may be in the real AWS.
     """
 
     def __init__(
-        self, broker: Broker, clock: VirtualClock, name: str, timeout: float, *, parallel: bool = False
+        self,
+        broker: Broker,
+        clock: VirtualClock,
+        name: str,
+        timeout: float,
+        *,
+        parallel: bool = False,
+        allow_aws: bool = False,
     ) -> None:
         self.broker = broker
         self.clock = clock
         self._name = legal_name(name)
         self._timeout = timeout
         self._parallel = parallel
+        self._allow_aws = allow_aws
         self._topics: list[Topic] = []
         self._mappings: list[EventSourceMapping] = []
         self._paths: list[str] = []
@@ -101,7 +110,13 @@ class Sandbox:
         """Create an event source mapping that is closed when the test has ended; see `EventSourceMapping`."""
         __tracebackhide__ = True
         esm = EventSourceMapping(
-            function, topic, broker=self.broker, clock=self.clock, timeout=self._timeout, **parameters
+            function,
+            topic,
+            broker=self.broker,
+            clock=self.clock,
+            timeout=self._timeout,
+            allow_aws=self._allow_aws,
+            **parameters,
         )
         for other in self._mappings:
             self._refuse_conflict(esm, other)

@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import CodeType, TracebackType
 from typing import TypedDict
 
 __all__ = ["ErrorPayload", "Fault", "FunctionError", "exit_error", "raised_error", "timeout_error"]
@@ -15,6 +16,9 @@ _FRAMES = 100
 #: What the service reports when the runtime has been ended and cannot: it names the request in the text.
 _BY_THE_SERVICE = frozenset({"Sandbox.Timedout", "Runtime.ExitError"})
 _OWN_FRAMES = os.path.dirname(__file__) + os.sep
+#: Stack traces by the code and the line of each frame, and how many are kept.
+_TRACES: dict[tuple[tuple[CodeType, int], ...], tuple[str, ...]] = {}
+_KEPT_TRACES = 64
 
 
 class ErrorPayload(TypedDict, total=False):
@@ -100,11 +104,26 @@ def raised_error(raised: Exception) -> FunctionError:
         return FunctionError(
             type=raised.kind, message=raised.message, stack_trace=raised.trace, exception=raised.__cause__
         )
-    frames = list(traceback.extract_tb(raised.__traceback__))
-    while frames and frames[0].filename.startswith(_OWN_FRAMES):
-        del frames[0]
-    trace = tuple(traceback.format_list(frames[-_FRAMES:]))
-    return FunctionError(type=type(raised).__name__, message=_text(raised), stack_trace=trace, exception=raised)
+    return FunctionError(
+        type=type(raised).__name__,
+        message=_text(raised),
+        stack_trace=_stack_trace(raised.__traceback__),
+        exception=raised,
+    )
+
+
+def _stack_trace(trace: TracebackType | None) -> tuple[str, ...]:
+    """The function's own frames as texts; a batch that is tried again a thousand times fails at the same place."""
+    place = tuple((frame.f_code, line) for frame, line in traceback.walk_tb(trace))
+    found = _TRACES.get(place)
+    if found is None:
+        frames = list(traceback.extract_tb(trace))
+        while frames and frames[0].filename.startswith(_OWN_FRAMES):
+            del frames[0]
+        if len(_TRACES) >= _KEPT_TRACES:
+            _TRACES.clear()
+        found = _TRACES[place] = tuple(traceback.format_list(frames[-_FRAMES:]))
+    return found
 
 
 def exit_error(raised: SystemExit) -> FunctionError:

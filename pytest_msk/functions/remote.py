@@ -6,22 +6,19 @@ Nothing reaches the real AWS by accident: a request goes to this machine, or to 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from base64 import b64decode
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import Literal, Protocol, cast
 from urllib.parse import urlsplit
 
+from .._guard import is_this_machine, refusing_others
 from ..errors import MskError
 from .error import FunctionError, timeout_error
-
-if TYPE_CHECKING:
-    from botocore.awsrequest import AWSPreparedRequest, AWSResponse  # type: ignore[import-untyped]
 
 __all__ = ["Answer", "BehindClient", "Emulator", "LambdaClient", "RemoteFunction", "ServiceError", "is_lambda_client"]
 
@@ -29,8 +26,6 @@ _EMULATORS_PATH = "/2015-03-31/functions/function/invocations"
 #: Members of an error payload, over all of Lambda's runtimes; a result that has others too is no error.
 _ERROR_MEMBERS = frozenset({"errorMessage", "errorType", "requestId", "stackTrace", "trace", "cause"})
 _TIMED_OUT = re.compile(rb'"?(?:.* )?(Task timed out after [\d.]+ seconds)"?\s*')
-#: The code of the answer that takes the place of a request to another machine.
-_REFUSED = "RefusedByPytestMsk"
 
 
 class ServiceError(MskError):
@@ -119,7 +114,7 @@ class BehindClient:
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
         try:
-            with self._refusing_others():
+            with nullcontext() if self._allow_remote else refusing_others(self._client, self._refused):
                 answer = self._client.invoke(
                     FunctionName=self._name, InvocationType="RequestResponse", LogType="Tail", Payload=payload
                 )
@@ -139,46 +134,15 @@ class BehindClient:
         error = response.get("Error", {})
         code, message = str(error.get("Code", "")), str(error.get("Message", ""))
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        if code == _REFUSED:
-            return MskError(message)
         if isinstance(status, int) and (status == 429 or status >= 500):
             return ServiceError(code, message)
         return MskError(f"Lambda refuses to call {self._name!r}: {code}: {message}")
 
-    @contextmanager
-    def _refusing_others(self) -> Generator[None, None, None]:
-        """Answer, in place of the network, the requests that nobody else answers and that leave this machine."""
-        if self._allow_remote:
-            yield
-            return
-        events = self._client.meta.events  # type: ignore[attr-defined]
-        guard = {"unique_id": f"{_REFUSED}-{id(self)}", "unique_id_uses_count": True}
-        events.register_last("before-send", self._refuse, **guard)
-        try:
-            yield
-        finally:
-            events.unregister("before-send", self._refuse, **guard)
-
-    def _refuse(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
-        from botocore.awsrequest import AWSResponse
-
-        host = urlsplit(request.url).hostname or ""
-        if _is_this_machine(host):
-            return None
-        text = (
+    def _refused(self, host: str) -> str:
+        return (
             f"The Lambda client would call {self._name!r} at {host}, which is not this machine: call it under moto "
             "(mock_aws), or give the client a loopback endpoint_url; LambdaFunction(..., allow_remote=True) lets it go."
         )
-        return AWSResponse(
-            request.url, 400, {"x-amzn-errortype": _REFUSED}, _Body(json.dumps({"message": text}).encode())
-        )
-
-
-class _Body(BytesIO):
-    """The body of a response as botocore reads it."""
-
-    def stream(self) -> Iterator[bytes]:
-        yield self.read()
 
 
 class Emulator:
@@ -196,7 +160,7 @@ class Emulator:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no URL of a runtime interface emulator, such as http://localhost:9000.")
-        if not allow_remote and not _is_this_machine(parts.hostname):
+        if not allow_remote and not is_this_machine(parts.hostname):
             raise ValueError(
                 f"The emulator at {url!r} is not on this machine; LambdaFunction(..., allow_remote=True) lets it be."
             )
@@ -240,15 +204,6 @@ class Emulator:
         if status in (400, 429) or status >= 500:  # 400: it is busy with another call
             raise ServiceError(f"HTTP {status}", text)
         raise MskError(f"The runtime interface emulator at {self.url} refuses the call: HTTP {status} {text}")
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_error(body: bytes) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..clock import Deadline, VirtualClock
 from ..errors import MskError
 from ..functions import TimeLimit
-from .pipeline import Pipeline
+from .event_pollers import EventPollers
 
 __all__ = ["Background"]
 
@@ -22,14 +22,14 @@ class Background:
     """Polls and delivers until it is stopped.
 
     Args:
-        pipeline: what is driven; nobody else may use it meanwhile.
+        open_pipeline: gives what is driven, which nobody else may use meanwhile; `None` while there is no topic.
         clock: is put on real time.
         name: the function's name.
     """
 
-    def __init__(self, pipeline: Pipeline, clock: VirtualClock, name: str) -> None:
-        self._pipeline = pipeline
-        self._limit = pipeline.limit = TimeLimit(name)
+    def __init__(self, open_pipeline: Callable[[], EventPollers | None], clock: VirtualClock, name: str) -> None:
+        self._open_pipeline = open_pipeline
+        self._limit = TimeLimit(name)
         self._clock = clock
         self._ending = threading.Event()
         self._progress = threading.Condition()
@@ -44,25 +44,32 @@ class Background:
         return threading.current_thread() is self._thread or self._limit.in_thread
 
     def _run(self) -> None:
+        pipeline: EventPollers | None = None
         try:
             while not self._ending.is_set():
-                event = self._pipeline.step(wait=self._patience())
+                pipeline = pipeline or self._open_pipeline()
+                if pipeline is None:
+                    self._ending.wait(_BACKOFF)
+                    continue
+                pipeline.limit = self._limit
+                event = pipeline.step(wait=self._patience(pipeline))
                 if event is not None:
                     with self._progress:
                         self._progress.notify_all()
-                if self._pipeline.last_error is not None or self._pipeline.out_of_reach:
+                if pipeline.failing or pipeline.out_of_reach:
                     self._ending.wait(_BACKOFF)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
             self._error = error
         finally:
             self._limit.close()
-            self._pipeline.limit = None
+            if pipeline is not None:
+                pipeline.limit = None
             with self._progress:
                 self._progress.notify_all()
 
-    def _patience(self) -> float:
+    def _patience(self, pipeline: EventPollers) -> float:
         """Seconds to wait for a record: not beyond the next due moment."""
-        due = self._pipeline.due_ms
+        due = pipeline.due_ms
         return _TICK if due is None else min(_TICK, max(0.0, (due - self._clock.now_ms()) / 1000))
 
     def wait_until(self, condition: Callable[[], object], timeout: float) -> bool:

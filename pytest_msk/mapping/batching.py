@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import accumulate, count, islice
 
-from ..errors import MskError
 from ..events import MAX_PAYLOAD, Envelope, partition_key
 from ..journal import CloseReason, Offsets, offset_runs
 
-__all__ = ["Batch", "Batcher", "RecordTooLarge", "Window"]
-
-
-class RecordTooLarge(MskError):
-    """One record makes an event that exceeds the payload limit all alone (spec 3.4)."""
+__all__ = ["Batch", "Batcher", "Window"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +24,11 @@ class Batch:
         records: their offsets, partitions in the event's order.
         payload: the event as compact JSON.
         closed_ms: when it was closed, epoch milliseconds.
+        oversized: it is one record whose event exceeds the limit, so that it cannot be sent (spec 3.4).
+        texts: per partition its records as they stand in the event, in the order of `records`.
+        timestamps: the same of their timestamps, epoch milliseconds; empty if the batcher was not given any.
+        topic: the records' topic.
+        envelope: the rest of the event.
     """
 
     number: int
@@ -36,6 +37,25 @@ class Batch:
     records: Offsets
     payload: bytes = field(repr=False)
     closed_ms: int
+    oversized: bool = field(default=False, repr=False)
+    texts: Mapping[int, Sequence[bytes]] = field(default_factory=dict, repr=False)
+    timestamps: Mapping[int, Sequence[int]] = field(default_factory=dict, repr=False)
+    topic: str = field(default="", repr=False)
+    envelope: Envelope = field(default=Envelope(bootstrap_servers=""), repr=False)
+
+    def payload_of(self, records: Offsets) -> bytes:
+        """The event of some of its records, compact JSON; each of their runs lies within one of the batch's."""
+        groups: dict[str, list[bytes]] = {}
+        for partition, runs in records.items():
+            whole, texts = self.records[partition], self.texts[partition]
+            starts = [run.start for run in whole]
+            before = list(accumulate(map(len, whole), initial=0))
+            found = groups.setdefault(partition_key(self.topic, partition), [])
+            for run in runs:
+                index = bisect_right(starts, run.start) - 1
+                first = before[index] + run.start - starts[index]
+                found += texts[first : first + len(run)]
+        return self.envelope.payload(groups)
 
 
 class Batcher:
@@ -69,8 +89,9 @@ class Batcher:
         """Forget the records of the open batch."""
         self._texts: dict[int, list[bytes]] = {}
         self._offsets: dict[int, list[int]] = {}
+        self._timestamps: dict[int, list[int]] = {}
         self._size = self._envelope.size
-        self._full = False
+        self._full = self._oversized = False
         self.count = 0
 
     @property
@@ -78,19 +99,21 @@ class Batcher:
         """How many more records the open batch takes by their number."""
         return 0 if self._full else self._batch_size - self.count
 
-    def add(self, partition: int, offsets: Sequence[int], texts: Iterable[bytes]) -> int:
+    def add(
+        self, partition: int, offsets: Sequence[int], texts: Iterable[bytes], timestamps: Sequence[int] = ()
+    ) -> int:
         """Add records of one partition until one does not fit, by number or by bytes: it belongs to the next batch.
+
+        A record that is too large for any event gets a batch of its own.
 
         Args:
             partition: their partition's number.
             offsets: their offsets, ascending, above those of the partition that are in the batch.
             texts: the records as they stand in the event, compact JSON; not read any further than they fit.
+            timestamps: epoch milliseconds, where records have a highest age.
 
         Returns:
             How many records were added.
-
-        Raises:
-            RecordTooLarge: the first one does not fit into an event of its own.
         """
         added: list[bytes] = []
         # Each record costs its text and a comma, but for the partition's first one, which has none in front.
@@ -99,20 +122,20 @@ class Batcher:
             larger = size + len(text) + 1
             if larger > self._max_payload:
                 self._full = True
-                break
+                if self.count or added:
+                    break
+                self._oversized = True
             added.append(text)
             size = larger
+            if self._oversized:
+                break
         if added:
             self._texts.setdefault(partition, []).extend(added)
             self._offsets.setdefault(partition, []).extend(offsets[: len(added)])
+            if timestamps:
+                self._timestamps.setdefault(partition, []).extend(timestamps[: len(added)])
             self._size = size
             self.count += len(added)
-        elif self._full and not self.count:
-            self._full = False
-            raise RecordTooLarge(
-                f"The record at {partition_key(self._topic, partition)}, offset {offsets[0]}, makes an event of "
-                f"{larger:,} bytes, but an event has at most {self._max_payload:,} (spec 3.1)."
-            )
         return len(added)
 
     def _opening(self, partition: int) -> int:
@@ -129,13 +152,19 @@ class Batcher:
             records={partition: offset_runs(offsets) for partition, offsets in self._offsets.items()},
             payload=self._envelope.payload({partition_key(self._topic, p): t for p, t in self._texts.items()}),
             closed_ms=now_ms,
+            oversized=self._oversized,
+            texts=self._texts,
+            timestamps=self._timestamps,
+            topic=self._topic,
+            envelope=self._envelope,
         )
         self.clear()
         return batch
 
 
 class Window:
-    """The batching window (spec 3.2): it begins when the function has ended, and an empty one is followed by the next.
+    """The batching window (spec 3.2): it begins when the function has ended, or in provisioned mode when the batch is
+    completed, and an empty one is followed by the next.
 
     Args:
         length_ms: milliseconds; with 0 a batch never waits.

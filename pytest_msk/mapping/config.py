@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from ..filters.criteria import MAX_FILTERS, FilterCriteria, InvalidFilter
 from . import _validation as validation
 from ._validation import EventSourceMappingError
+from .destinations import Destination
 from .parameters import MappingParameters, StartingPosition
+from .provisioned import ProvisionedPollers
+from .rules import DeliveryRules
+from .scaling import ON_DEMAND_INVOCATIONS, PROVISIONED_INVOCATIONS, Scaling
 
 __all__ = ["DEFAULT_WINDOW_MS", "EventSourceMappingConfig", "EventSourceMappingError"]
 
@@ -30,8 +34,16 @@ class EventSourceMappingConfig:
         enabled: whether the mapping polls from the start.
         filters: which records the function gets.
         latest_at_first_poll: LATEST means the logs' ends when polling begins, not when the mapping is made (spec 5.8).
+        provisioned: the pollers of provisioned mode; `None` on demand.
+        maximum_retry_attempts: retries of a batch; -1 for no limit of its own (spec 4.2).
+        maximum_record_age_ms: a record's highest age, milliseconds; `None` for no limit.
+        bisect_batch_on_function_error: a batch that failed is cut in two.
+        report_batch_item_failures: the response tells which records failed.
+        destination: where records go that are given up: an ARN, `kafka://topic`, or one of the kit's own.
         null_tombstones: a null value is written as `null` instead of being left out.
+        strict_order: with a partial response all from a partition's lowest failed record on are tried again.
         retry_backoff_ms: pause between two attempts with one batch, milliseconds.
+        scaling: within which limits there may be how many event pollers; `None` for one, for ever.
         transition_ms: how long creating, updating, enabling and disabling take, milliseconds.
     """
 
@@ -45,9 +57,35 @@ class EventSourceMappingConfig:
     enabled: bool = True
     filters: FilterCriteria
     latest_at_first_poll: bool = False
+    provisioned: ProvisionedPollers | None = None
+    maximum_retry_attempts: int = -1
+    maximum_record_age_ms: int | None = None
+    bisect_batch_on_function_error: bool = False
+    report_batch_item_failures: bool = False
+    destination: str | Destination | None = None
     null_tombstones: bool = False
+    strict_order: bool = False
     retry_backoff_ms: int = 0
+    scaling: Scaling | None = None
     transition_ms: int = 0
+
+    @property
+    def concurrent_invocations(self) -> int:
+        """How many invocations each event poller may have under way at a time (spec 7.2, 7.3)."""
+        return ON_DEMAND_INVOCATIONS if self.provisioned is None else PROVISIONED_INVOCATIONS
+
+    @property
+    def rules(self) -> DeliveryRules:
+        """How failures are handled."""
+        return DeliveryRules(
+            maximum_retry_attempts=self.maximum_retry_attempts,
+            maximum_record_age_ms=self.maximum_record_age_ms,
+            bisect=self.bisect_batch_on_function_error,
+            item_failures=self.report_batch_item_failures,
+            strict_order=self.strict_order,
+            destination=self.destination is not None,
+            backoff_ms=self.retry_backoff_ms,
+        )
 
     @classmethod
     def parse(
@@ -74,6 +112,9 @@ class EventSourceMappingConfig:
         arn = validation.event_source(parameters, cluster_arn, bootstrap_servers)
         timestamp_ms = validation.starting_timestamp(parameters, now_ms)
         validation.refuse_unsupported(parameters)
+        provisioned = validation.provisioned_pollers(parameters)
+        age_ms = validation.record_age(parameters)
+        destination = validation.destination(parameters, topic, provisioned=provisioned is not None)
         try:
             filters = FilterCriteria(
                 parameters.get("filter_criteria"),
@@ -97,7 +138,15 @@ class EventSourceMappingConfig:
             enabled=parameters.get("enabled", True),
             filters=filters,
             latest_at_first_poll=parameters.get("latest_at_first_poll", False),
+            provisioned=provisioned,
+            maximum_retry_attempts=parameters.get("maximum_retry_attempts", -1),
+            maximum_record_age_ms=age_ms,
+            bisect_batch_on_function_error=parameters.get("bisect_batch_on_function_error", False),
+            report_batch_item_failures=bool(parameters.get("function_response_types")),
+            destination=destination,
             null_tombstones=parameters.get("null_tombstones", False),
+            strict_order=parameters.get("strict_order", False),
             retry_backoff_ms=round(parameters.get("retry_backoff_in_seconds", 0) * 1000),
+            scaling=Scaling.of(parameters.get("event_pollers"), provisioned),
             transition_ms=round(parameters.get("transition_in_seconds", 0) * 1000),
         )

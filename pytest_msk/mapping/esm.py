@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,8 +21,12 @@ from ..journal import Attempt, Event, Journal, NotInvoked, PollFailed, State, St
 from ..topics import Topic
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
-from .delivery import DeliveryBlocked
+from .delivery import Delivery, DeliveryBlocked
+from .destinations import Destination
+from .destinations.opening import OpenedDestination, open_destination
+from .event_pollers import EventPollers
 from .lifecycle import Cause, Lifecycle
+from .metrics import Meter, Metrics
 from .parameters import MappingParameters
 from .pipeline import Pipeline
 from .problems import last_processing_result, problem_of
@@ -46,6 +51,7 @@ class EventSourceMapping:
         broker: where the topic is.
         clock: the test's clock.
         timeout: seconds of real time that the broker may take to answer.
+        allow_aws: let an on-failure destination be in the real AWS, not only under moto or at a loopback endpoint.
         parameters: AWS's parameters in snake_case; see `MappingParameters`.
 
     Raises:
@@ -61,6 +67,7 @@ class EventSourceMapping:
         broker: Broker,
         clock: VirtualClock | None = None,
         timeout: float = 30.0,
+        allow_aws: bool = False,
         **parameters: Unpack[MappingParameters],
     ) -> None:
         __tracebackhide__ = True
@@ -73,12 +80,15 @@ class EventSourceMapping:
         self.uuid = str(uuid.uuid4())
         self.journal = Journal()
         self.timeout = timeout
+        self.allow_aws = allow_aws
         self.starting = StartingPositions(broker, self.config)
         #: What goes wrong between the mapping and its broker because the test wants it to.
         self.faults = MappingFaults()
         self._parameters = parameters
         self._numbers = count(1)
-        self._pipeline: Pipeline | None = None
+        self._meter = Meter(self.journal, self._lag)
+        self._pipeline: EventPollers | None = None
+        self._opened: OpenedDestination | None = None
         self._background: Background | None = None
         self._stepping = self._closed = self._polls_in_background = False
         #: What an update that is under way makes of configuration, function and parameters when it is complete.
@@ -136,6 +146,16 @@ class EventSourceMapping:
         """The function error of the last attempt, with the handler's own exception; `None` after a success."""
         return self._pipeline.last_error if self._pipeline else None
 
+    @property
+    def metrics(self) -> Metrics:
+        """AWS's metrics as they are now (spec 7.4); `offset_lag` asks the broker whenever it is read."""
+        return self._meter.read()
+
+    @property
+    def event_pollers(self) -> int:
+        """How many event pollers are members of the group now; 0 before the mapping polls and while it does not."""
+        return self._pipeline.pollers if self._pipeline else 0
+
     # --- stepped
 
     def step(self) -> Event | None:
@@ -171,8 +191,11 @@ class EventSourceMapping:
     def drain(self, *, max_attempts: int = 100) -> tuple[Attempt, ...]:
         """Step until every record of the topic is dealt with, moving the clock to whatever is due next.
 
+        Retries that the parameters limit run out, and a record that is dropped or sent to the destination is no error.
+
         Args:
-            max_attempts: how often one batch may fail before this gives up; AWS would not.
+            max_attempts: how often one batch may fail in a row where nothing limits its retries, or be throttled; AWS
+                would go on. Where only `maximum_record_age_in_seconds` does, the clock is moved to that age.
 
         Returns:
             The attempts that were made.
@@ -184,26 +207,42 @@ class EventSourceMapping:
         if max_attempts < 1:
             raise ValueError(f"max_attempts={max_attempts!r}: a number of attempts, 1 or more.")
         attempts: list[Attempt] = []
-        failures = 0
+        failures: Counter[int] = Counter()
         while True:
             event = self.step()
+            if isinstance(event, Attempt):
+                attempts.append(event)
             if isinstance(event, Attempt | NotInvoked):
-                if isinstance(event, Attempt):
-                    attempts.append(event)
-                failures = 0 if event.error is None else failures + 1
-                if failures >= max_attempts:
-                    cause = self.last_error.exception if self.last_error else None
-                    raise self._blocked(event, failures) from cause
+                failed = failures[event.batch] = self._failures(event, failures[event.batch])
+                if failed >= max_attempts:
+                    self._pass_time(event, failed)
             elif event is None:
                 due = self._pipeline.due_ms if self._pipeline else self._lifecycle.due_ms
                 if due is None:
                     return tuple(attempts)
                 self.clock.advance_to(due)
 
-    def _blocked(self, attempt: Attempt | NotInvoked, failures: int) -> DeliveryBlocked:
-        assert self._pipeline is not None
-        assert self._pipeline.delivery is not None
-        batch = self._pipeline.delivery.batch
+    def _failures(self, event: Attempt | NotInvoked, failures: int) -> int:
+        """How often a batch has failed in a row, without those failures after which its retries run out."""
+        if isinstance(event, NotInvoked):
+            return failures + 1
+        delivery = self._pipeline.delivery if self._pipeline else None
+        limited = delivery is not None and delivery.rules.retries is not None
+        return failures + 1 if (event.failed or event.item_failures) and not limited else 0
+
+    def _pass_time(self, event: Attempt | NotInvoked, failures: int) -> None:
+        """A batch has failed too often: move the clock to when its records are too old, or raise."""
+        __tracebackhide__ = True
+        delivery = self._pipeline.delivery if self._pipeline else None
+        if delivery is None:
+            return  # its partitions were taken away
+        if delivery.too_old_ms is None:
+            cause = self.last_error.exception if self.last_error else None
+            raise self._blocked(event, delivery, failures) from cause
+        self.clock.advance_to(max(delivery.too_old_ms, self.clock.now_ms()))
+
+    def _blocked(self, event: Attempt | NotInvoked, delivery: Delivery, failures: int) -> DeliveryBlocked:
+        batch = delivery.batch
         ranges = ", ".join(
             f"{self.topic}-{partition} offsets {', '.join(f'{r.start}-{r.stop - 1}' for r in runs)}"
             for partition, runs in batch.records.items()
@@ -211,14 +250,19 @@ class EventSourceMapping:
         count = "1 record" if batch.count == 1 else f"{batch.count} records"
         location = self.last_error.location() if self.last_error else None
         where = f"at {location} " if location else ""
+        error = event.error or ""
+        if isinstance(event, Attempt) and not event.error:
+            left = sum(len(run) for runs in event.item_failures.values() for run in runs)
+            error = event.invalid_response or f"{left} item failures in the response"
         return DeliveryBlocked(
-            f"Batch {attempt.batch} ({count}: {ranges}) failed {failures} times in a row, the last time "
-            f"{where}with {attempt.error}. AWS would go on until the records expire, and nothing behind them would be "
-            "delivered. Mend the function, or expect this error; drain(max_attempts=...) sets its limit.",
+            f"Batch {event.batch} ({count}: {ranges}) failed {failures} times in a row, the last time "
+            f"{where}with {error}{'' if error.endswith('.') else '.'} AWS would go on until the records expire, and "
+            "nothing behind them would be delivered. Mend the function, or expect this error; drain(max_attempts=...) "
+            "sets its limit.",
             batch=batch.number,
             records=batch.records,
             failures=failures,
-            error=attempt.error or "",
+            error=error,
         )
 
     # --- in the background
@@ -226,17 +270,17 @@ class EventSourceMapping:
     def start(self) -> None:
         """Poll on a thread in real time; the test's clock follows the machine's until `stop()`.
 
-        A transition that is under way is over with that, and those that come take no time: here it would be real.
+        A transition that is under way is over with that, and those that come take no time: here it would be real. A
+        topic that does not exist yet is waited for.
         """
         if self._background is not None:
             raise MskError("This mapping runs in the background already.")
         self._check_open()
         self._apply(self._lifecycle.finish(self.clock.now_ms()))
-        pipeline = self._open()
-        if pipeline is None:
+        if self.state != "Enabled":
             raise MskError(f"This mapping is {self.state}: esm.enable() it before you start it.")
         self._polls_in_background = True
-        self._background = Background(pipeline, self.clock, self.function.name)
+        self._background = Background(self._open_when_there, self.clock, self.function.name)
 
     def stop(self) -> None:
         """End the background mode; a call of the function that is under way is waited for.
@@ -411,42 +455,95 @@ class EventSourceMapping:
             self._stop_background()
         finally:
             pipeline, self._pipeline = self._pipeline, None
-            if pipeline is not None:
-                pipeline.close()
+            try:
+                if pipeline is not None:
+                    pipeline.close()
+            finally:
+                self._close_destination()
 
     def _check_open(self) -> None:
         if self._closed:
             raise MskError("This mapping is closed; its journal can still be read.")
 
-    def _open(self) -> Pipeline | None:
-        """The pipeline, made when the mapping first polls; `None` while it is disabled."""
+    def _open(self) -> EventPollers | None:
+        """The event pollers, made when the mapping first polls; `None` while it is disabled."""
         self._check_open()
         if self.state != "Enabled":
             return None
         if self._pipeline is None:
-            self._refuse_missing_topic()
-            self._pipeline = Pipeline(
+            if not self._has_topic():
+                raise BrokerError(self._no_topic, code="UNKNOWN_TOPIC_OR_PART")
+            self._pipeline = EventPollers(
+                self._make_pipeline,
+                scaling=self.config.scaling,
+                lag=self._lag,
                 broker=self.broker,
-                config=self.config,
-                function=self.function,
                 group=self.consumer_group_id,
-                starting=self.starting,
-                numbers=self._numbers,
                 journal=self.journal,
                 clock=self.clock,
                 timeout=self.timeout,
-                faults=self.faults,
             )
         return self._pipeline
 
-    def _refuse_missing_topic(self) -> None:
-        if not self.broker.partition_count(self.topic):
-            text = (
-                f"The mapping polls the topic {self.topic!r}, which the broker does not have: "
-                f"create it, for instance with msk_topic({self.topic!r})."
-            )
-            self.journal.append(PollFailed(time_ms=self.clock.now_ms(), error=text, result=problem_of(None).result))
-            raise BrokerError(text, code="UNKNOWN_TOPIC_OR_PART")
+    def _destination(self) -> Destination | None:
+        """The on-failure destination, one for all pollers; opened here unless it is one of the caller's own."""
+        target = self.config.destination
+        if not isinstance(target, str):
+            return target
+        if self._opened is None:
+            self._opened = open_destination(target, broker=self.broker, timeout=self.timeout, allow_aws=self.allow_aws)
+        return self._opened
+
+    def _close_destination(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def _make_pipeline(self, number: int, waiting: Callable[[], None]) -> Pipeline:
+        return Pipeline(
+            broker=self.broker,
+            config=self.config,
+            function=self.function,
+            destination=self._destination(),
+            mapping_uuid=self.uuid,
+            group=self.consumer_group_id,
+            starting=self.starting,
+            numbers=self._numbers,
+            journal=self.journal,
+            clock=self.clock,
+            timeout=self.timeout,
+            faults=self.faults,
+            client_id=f"{self.uuid}-{number}",
+            waiting=waiting,
+        )
+
+    def _open_when_there(self) -> EventPollers | None:
+        """The event pollers, or `None` as long as there is no topic to poll."""
+        return self._open() if self._pipeline is not None or self._has_topic() else None
+
+    def _lag(self) -> dict[int, int]:
+        """Per partition how many offsets of the log are behind the group's."""
+        committed = self.broker.committed(self.consumer_group_id, self.topic)
+        marks = self.broker.watermarks(self.topic) if self.broker.partition_count(self.topic) else {}
+        positions = {p: self.starting.choose(p, committed.get(p, -1), mark) for p, mark in marks.items()}
+        return {partition: mark.high - positions[partition] for partition, mark in marks.items()}
+
+    def _has_topic(self) -> bool:
+        """Whether the broker has the topic; the journal says once that it has not."""
+        if self.broker.partition_count(self.topic):
+            return True
+        last = next(reversed(self.journal), None)
+        if not isinstance(last, PollFailed) or last.error != self._no_topic:
+            result = problem_of(None).result
+            self.journal.append(PollFailed(time_ms=self.clock.now_ms(), error=self._no_topic, result=result))
+        return False
+
+    @property
+    def _no_topic(self) -> str:
+        return (
+            f"The mapping polls the topic {self.topic!r}, which the broker does not have: "
+            f"create it, for instance with msk_topic({self.topic!r})."
+        )
 
     def _parse(self, parameters: MappingParameters) -> EventSourceMappingConfig:
         __tracebackhide__ = True

@@ -65,11 +65,6 @@ class FetchedQueue:
             self.nbytes -= self.nbytes * length / len(records)  # each counts as the average: this only bounds memory
         return [records.popleft() for _ in range(length)]
 
-    def forget_below(self, offset: int) -> None:
-        """Remove the records below an offset: the broker has deleted them."""
-        while self._records and self._records[0][0] < offset:
-            self._records.popleft()
-
     def clear(self, position: int) -> None:
         """Remove all records; the next one that is wanted is at `position`."""
         self._records.clear()

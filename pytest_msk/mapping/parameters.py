@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from ..filters.criteria import FilterCriteriaBlock
+from .destinations import Destination, FailedBatch
 
 __all__ = [
     "AmazonManagedKafkaEventSourceConfig",
+    "DestinationConfig",
+    "FunctionResponseType",
     "MappingParameters",
+    "MetricGroup",
+    "MetricsConfig",
+    "OnFailureBlock",
+    "OnFailureDestination",
+    "ProvisionedPollerConfig",
     "SelfManagedEventSource",
     "SelfManagedKafkaEventSourceConfig",
     "SourceAccessConfiguration",
@@ -18,6 +26,11 @@ __all__ = [
 ]
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
+FunctionResponseType = Literal["ReportBatchItemFailures"]
+MetricGroup = Literal["EventCount", "ErrorCount", "KafkaMetrics"]
+#: An ARN (SQS, SNS, S3) or `kafka://topic`, as on AWS; or, for tests without AWS, a `Destination` such as
+#: `InMemoryDestination`, or a callable that gets each `FailedBatch`.
+OnFailureDestination: TypeAlias = "str | Destination | Callable[[FailedBatch], object]"
 
 
 class AmazonManagedKafkaEventSourceConfig(TypedDict, total=False):
@@ -45,12 +58,39 @@ class SourceAccessConfiguration(TypedDict, total=False):
     URI: str
 
 
+class ProvisionedPollerConfig(TypedDict, total=False):
+    """The API's block of that name: it turns provisioned mode on (spec 7.2)."""
+
+    MinimumPollers: int
+    MaximumPollers: int
+    PollerGroupName: str
+
+
+class MetricsConfig(TypedDict, total=False):
+    """The API's block of that name: here all metrics are counted in any case (spec 7.4)."""
+
+    Metrics: Sequence[MetricGroup]
+
+
+class OnFailureBlock(TypedDict, total=False):
+    """The API's block `OnFailure`."""
+
+    Destination: OnFailureDestination
+
+
+class DestinationConfig(TypedDict, total=False):
+    """The API's block of that name; Kafka mappings have no `OnSuccess`."""
+
+    OnFailure: OnFailureBlock
+
+
 class MappingParameters(TypedDict, total=False):
     """What `msk_esm` and `EventSourceMapping` take besides function and topic: the API's names in snake_case.
 
     `consumer_group_id` is a shorthand for the block of either kind of Kafka; `filter_quota`, `filter_strict`,
-    `filter_metadata`, `latest_at_first_poll`, `null_tombstones`, `retry_backoff_in_seconds` and `transition_in_seconds`
-    are the kit's own, for what AWS lets one change or leaves open (spec 1.4, 2.5, 4.1, 5.8, 6.1 to 6.3).
+    `event_pollers`, `filter_metadata`, `latest_at_first_poll`, `null_tombstones`, `strict_order`,
+    `retry_backoff_in_seconds` and `transition_in_seconds` are the kit's own, for what AWS lets one change or leaves
+    open (spec 1.4, 2.5, 4.1, 4.5, 5.8, 6.1 to 6.3, 7.1).
     """
 
     batch_size: int
@@ -67,8 +107,17 @@ class MappingParameters(TypedDict, total=False):
     filter_quota: int
     filter_strict: bool
     filter_metadata: bool
+    provisioned_poller_config: ProvisionedPollerConfig
+    maximum_retry_attempts: int
+    maximum_record_age_in_seconds: int
+    bisect_batch_on_function_error: bool
+    function_response_types: Sequence[FunctionResponseType]
+    destination_config: DestinationConfig
+    metrics_config: MetricsConfig
     enabled: bool
     latest_at_first_poll: bool
     null_tombstones: bool
+    strict_order: bool
     retry_backoff_in_seconds: float
+    event_pollers: int | Literal["auto"]
     transition_in_seconds: float

@@ -6,9 +6,9 @@ only time is missing. A stepped mapping calls it from the test, a background one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import starmap
+from itertools import chain, starmap
 
 from ..brokers import Broker
 from ..clock import Clock
@@ -16,7 +16,7 @@ from ..errors import BrokerError
 from ..events import Envelope
 from ..faults import MappingFaults, PollerCrashed
 from ..filters.criteria import record_metadata
-from ..functions import Delivered, FunctionError, FunctionStuck, LambdaFunction, ServiceError, TimeLimit
+from ..functions import LambdaFunction, TimeLimit
 from ..journal import (
     Assigned,
     Attempt,
@@ -24,14 +24,15 @@ from ..journal import (
     CommitFailed,
     Committed,
     Event,
+    Expired,
     FaultInjected,
     Filtered,
     Journal,
-    NotInvoked,
     Offsets,
     Polled,
     PollFailed,
     PositionReset,
+    Positions,
     Revoked,
     Unfiltered,
     offset_runs,
@@ -39,27 +40,37 @@ from ..journal import (
 from ..records import RecordEncoder, encoder
 from ..topics import Topic
 from .batching import Batcher, Window
+from .concurrency import ConcurrentInvocation
 from .config import EventSourceMappingConfig
-from .delivery import Commit, Delivery, Invoke
+from .delivery import Delivery, DeliveryState
+from .destinations import Destination
 from .fetched import Fetched, Run
 from .poller import Poller
 from .problems import problem_of
+from .sender import Sender
 from .starting import StartingPositions
+from .steps import Commit, Done, Invoke, Wait
 
 __all__ = ["Pipeline"]
 
 
 #: Records of one poll at most, those that are filtered included: what was put aside is committed after it.
 _POLL = 10_000
+#: Attempts before each of which the log is asked what has expired, a request or two; then it is before one in so many.
+_LOOKS, _LOOKS_LATER = 10, 100
 
 
 class Pipeline:
-    """Reads a topic and delivers it to a function, one batch at a time.
+    """Reads a topic and delivers it to a function: on demand one batch at a time, provisioned up to five (spec 7.2).
+
+    A batch is read while all others are held up: their calls failed, or were refused. None has a partition of another.
 
     Args:
         broker: where the topic is.
         config: the mapping's settings.
         function: what is invoked.
+        destination: is told of records that are given up; `None` drops them.
+        mapping_uuid: the mapping's UUID.
         group: the consumer group's id.
         starting: where partitions are begun.
         numbers: the batches' numbers.
@@ -67,6 +78,8 @@ class Pipeline:
         clock: tells the time.
         timeout: seconds of real time that the broker may take.
         faults: what goes wrong because the test wants it to.
+        client_id: what the id of its member of the group begins with.
+        waiting: called again and again while it waits for the broker.
     """
 
     def __init__(
@@ -75,20 +88,35 @@ class Pipeline:
         broker: Broker,
         config: EventSourceMappingConfig,
         function: LambdaFunction,
+        destination: Destination | None,
+        mapping_uuid: str,
         group: str,
         starting: StartingPositions,
         numbers: Iterator[int],
         journal: Journal,
         clock: Clock,
         timeout: float,
+        client_id: str,
+        waiting: Callable[[], None] = lambda: None,
         faults: MappingFaults | None = None,
     ) -> None:
+        self._broker = broker
         self._config = config
-        self._function = function
         self._journal = journal
         self._clock = clock
         self._faults = MappingFaults() if faults is None else faults
-        self._new_poller = partial(Poller, broker, config.topic, group, starting, self, timeout, self._faults)
+        self._new_poller = partial(
+            Poller,
+            broker,
+            config.topic,
+            group,
+            starting,
+            self,
+            timeout,
+            self._faults,
+            client_id=client_id,
+            waiting=waiting,
+        )
         self._poller = self._new_poller()
         #: Whether the test has put the broker out of reach.
         self.out_of_reach = False
@@ -103,27 +131,51 @@ class Pipeline:
         self._polled: dict[int, list[int]] = {}
         self._filtered: dict[int, list[int]] = {}
         self._unfiltered: dict[int, list[int]] = {}
-        self._delivery: Delivery | None = None
-        self._read_back = Topic(config.topic, broker=broker, clock=clock, timeout=timeout).at
-        self.last_error: FunctionError | None = None
-        #: Ends the function's calls by real time; without it only the clock's time counts.
-        self.limit: TimeLimit | None = None
+        #: What the group gave and took, held back until all pollers of the mapping have heard of it; `None` if that is
+        #: written down at once.
+        self.held: list[Event] | None = None
+        new_sender = partial(
+            Sender,
+            function=function,
+            destination=destination,
+            mapping_uuid=mapping_uuid,
+            topic=config.topic,
+            envelope=envelope,
+            read_back=Topic(config.topic, broker=broker, clock=clock, timeout=timeout).at,
+            write=self._write,
+            clock=clock,
+        )
+        #: The invocations that may be under way, in the order in which it is their turn.
+        self._invocations = [ConcurrentInvocation(new_sender()) for _ in range(config.concurrent_invocations)]
+        self._last = self._invocations[0]
+        #: Whether records are read before the batches that are held up have their turn.
+        self._reads_first = False
+        #: Positions that could not be committed: the next commit has them too.
+        self._late: dict[int, int] = {}
 
     # --- what the poller tells
 
     def assigned(self, positions: Mapping[int, int]) -> None:
         """See `PollerEvents`."""
-        self._write(Assigned(time_ms=self._clock.now_ms(), positions=positions))
+        self._tell(Assigned(time_ms=self._clock.now_ms(), positions=positions))
 
     def revoked(self, partitions: tuple[int, ...]) -> None:
         """See `PollerEvents`. What was read and not committed is read again by the next owner."""
         self._give_up()
-        self._write(Revoked(time_ms=self._clock.now_ms(), partitions=partitions))
+        self._tell(Revoked(time_ms=self._clock.now_ms(), partitions=partitions))
 
-    def position_reset(self, partition: int, offset: int, position: int) -> None:
+    def position_reset(self, partition: int, offset: int, position: int, low: int) -> None:
         """See `PollerEvents`."""
         now = self._clock.now_ms()
-        self._write(PositionReset(time_ms=now, partition=partition, offset=offset, position=position))
+        self._tell(PositionReset(time_ms=now, partition=partition, offset=offset, position=position))
+        if offset < low:
+            self._tell(Expired(time_ms=now, records={partition: (range(offset, low),)}))
+
+    def _tell(self, event: Event) -> None:
+        if self.held is None:
+            self._write(event)
+        else:
+            self.held.append(event)
 
     def injected(self, fault: str) -> None:
         """See `PollerEvents`."""
@@ -133,16 +185,38 @@ class Pipeline:
 
     @property
     def delivery(self) -> Delivery | None:
-        """The batch that is being delivered."""
-        return self._delivery
+        """The batch that the last thing was done with, if it is not done with."""
+        return self._last.delivery
+
+    @property
+    def sender(self) -> Sender:
+        """Who called the function last."""
+        return self._last.sender
+
+    @property
+    def committing(self) -> bool:
+        """Whether there are records that are done with and not committed."""
+        now = self._clock.now_ms()
+        return any(each.delivery is not None and isinstance(each.delivery.next(now), Commit) for each in self._busy)
+
+    def limit_calls(self, limit: TimeLimit | None) -> None:
+        """End the function's calls by real time; with `None` only the clock's time counts."""
+        for each in self._invocations:
+            each.sender.limit = limit
+
+    @property
+    def _busy(self) -> list[ConcurrentInvocation]:
+        return [each for each in self._invocations if each.delivery is not None]
 
     @property
     def due_ms(self) -> int | None:
         """When the next thing is due if no record comes, epoch milliseconds; `None` when nothing is under way."""
-        if self._delivery is not None:
-            step = self._delivery.next(self._clock.now_ms())
-            return getattr(step, "until_ms", self._clock.now_ms())
-        return self._window.end_ms if self._batcher.count else None
+        busy, now = self._busy, self._clock.now_ms()
+        steps = [each.delivery.next(now) for each in busy if each.delivery is not None]
+        due = [step.until_ms if isinstance(step, Wait) else now for step in steps]
+        if self._batcher.count and len(busy) < len(self._invocations):
+            due.append(self._window.end_ms)
+        return min(due, default=None)
 
     def step(self, *, wait: float | None = None) -> Event | None:
         """Do the next due thing.
@@ -174,14 +248,46 @@ class Pipeline:
         if self._poller.joined and self._faults.take_rebalance():
             self.injected("rebalance")
             self._poller.rejoin()
-        if self._delivery is not None:
-            if self.last_error is not None:
-                self._poller.serve()
-            if self._delivery is not None:
-                return self._deliver(self._delivery)
+        if any(each.held_up for each in self._busy):
+            self._poller.serve()
+        busy = self._busy  # those that are left: the group may have taken partitions away
+        for each in busy:
+            if not each.held_up:
+                return self._go_on(each)
+        reads, reads_first = len(busy) < len(self._invocations), self._reads_first or not busy
+        if reads and reads_first and (event := self._read(wait)) is not None:
+            return event
+        for each in busy:
+            if each.delivery is not None and (event := self._go_on(each)) is not None:
+                return event
+        return self._read(wait) if reads and not reads_first else None
+
+    def _go_on(self, invocation: ConcurrentInvocation) -> Event | None:
+        """Do the next due thing with a batch; then it is the others' turn, and new records come before them."""
+        assert invocation.delivery is not None
+        self._last = invocation
+        event = self._deliver(invocation, invocation.delivery)
+        if event is not None:
+            self._invocations.remove(invocation)
+            self._invocations.append(invocation)
+            self._reads_first = True
+        return event
+
+    def _read(self, wait: float | None) -> Event | None:
+        """Read records into the open batch, or close it."""
+        self._reads_first = False
         if not self._batcher.room:
             return self._close_batch()
         return self._poll(wait) or self._close_batch()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given the poller its partitions."""
+        return self._poller.joined
+
+    def serve(self, timeout: float = 0) -> None:
+        """Let the poller take part in the group's life; waits at most `timeout` seconds for something to happen."""
+        self._poller.serve(timeout)
 
     def close(self) -> None:
         """Leave the group; what is under way is given up and not committed."""
@@ -190,9 +296,10 @@ class Pipeline:
 
     def _give_up(self) -> None:
         self._batcher.clear()
-        for offsets in (self._uncommitted, self._polled, self._filtered, self._unfiltered):
+        for offsets in (self._uncommitted, self._late, self._polled, self._filtered, self._unfiltered):
             offsets.clear()
-        self._delivery = None
+        for each in self._invocations:
+            each.delivery = None
 
     # --- reading
 
@@ -202,9 +309,13 @@ class Pipeline:
             self._poller.look()
         if not self._batcher.count:
             self._window.roll(self._clock.now_ms())
+        held = frozenset(chain.from_iterable(each.partitions for each in self._busy))
         read = 0
         while (room := self._batcher.room) and read < _POLL:
-            found = self._poller.take(room) if wait is None else self._poller.take_available(room, 0 if read else wait)
+            if wait is None:
+                found = self._poller.take(room, held)
+            else:
+                found = self._poller.take_available(room, 0 if read else wait, held)
             if not found or not self._sort(found):
                 break
             read += sum(len(records) for _, records in found)
@@ -217,7 +328,9 @@ class Pipeline:
         if self._filtered:
             events.append(self._write(Filtered(time_ms=now, records=self._read_past(self._filtered))))
             if not self._batcher.count:
-                self._commit()
+                positions = dict(self._uncommitted)
+                self._uncommitted.clear()
+                self._commit(positions)
         if not events and wait is None and self._poller.settle():
             return self._poll(wait)
         return events[0] if events else None
@@ -245,7 +358,8 @@ class Pipeline:
             self._encoders[partition] = encode
         passed, aside, unfiltered = self._filter(partition, records)
         offsets = [record[0] for record in passed]
-        added = self._batcher.add(partition, offsets, starmap(encode, passed))
+        timestamps = [record[1] for record in passed] if self._config.maximum_record_age_ms is not None else ()
+        added = self._batcher.add(partition, offsets, starmap(encode, passed), timestamps)
         left = records[records.index(passed[added]) :] if added < len(passed) else []
         if added:
             self._polled.setdefault(partition, []).extend(offsets[:added])
@@ -292,7 +406,12 @@ class Pipeline:
         if not self._batcher.count or (self._batcher.room and now < self._window.end_ms):
             return None
         batch = self._batcher.close(now)
-        self._delivery = Delivery(batch, backoff_ms=self._config.retry_backoff_ms)
+        invocation = next(each for each in self._invocations if each.delivery is None)
+        delivery = Delivery(batch, dict(self._uncommitted), self._config.rules)
+        invocation.begin(delivery, frozenset(self._uncommitted))
+        self._uncommitted.clear()
+        if batch.oversized:
+            return self._go_on(invocation)
         return self._write(
             BatchClosed(
                 time_ms=now,
@@ -303,60 +422,42 @@ class Pipeline:
             )
         )
 
-    def _deliver(self, delivery: Delivery) -> Event | None:
+    def _deliver(self, invocation: ConcurrentInvocation, delivery: Delivery) -> Event | None:
+        """Do what the delivery asks for; that is never a decision of this class."""
         step = delivery.next(self._clock.now_ms())
-        if isinstance(step, Invoke):
-            return self._invoke(delivery, step.attempt)
+        if isinstance(step, Wait | Done):
+            return None
         if isinstance(step, Commit):
-            event = self._commit()
+            event = self._commit(step.positions)
             delivery.committed()
-            self._delivery = None
+            if delivery.state is DeliveryState.DONE:
+                invocation.delivery = None
+                invocation.sender.failing = False
+                if self._config.provisioned is not None and not self._batcher.count:
+                    self._window.restart(event.time_ms)  # the next one begins when the batch is completed (spec 3.2)
             return event
-        return None
-
-    def _invoke(self, delivery: Delivery, attempt: int) -> Event:
-        delivery.invoked()
-        batch, stuck = delivery.batch, None
-        delivered = Delivered(batch.records, self._read_back)
+        if isinstance(step, Invoke) and invocation.held_up:
+            expired = self._expired(delivery, step.attempt)
+            if expired is not None:
+                return expired
         try:
-            invocation = self._function.invoke(batch.payload, self._clock, delivered=delivered, limit=self.limit)
-        except ServiceError as raised:
-            return self._refused(delivery, raised)
-        except BaseException as raised:
-            if not isinstance(raised, FunctionStuck) or raised.invocation is None:
-                delivery.interrupted()
-                raise
-            invocation, stuck = raised.invocation, raised
-        now = self._clock.now_ms()
-        self.last_error = invocation.error
-        if invocation.error is None:
-            delivery.succeeded()
-        else:
-            delivery.failed(now)
-        self._window.restart(now)
-        event = self._write(
-            Attempt(
-                time_ms=now,
-                batch=batch.number,
-                attempt=attempt,
-                request_id=invocation.request_id,
-                error=None if invocation.error is None else str(invocation.error),
-                log=invocation.log,
-            )
-        )
-        if stuck is not None:
-            raise stuck
+            event = invocation.sender.do(delivery, step)
+        finally:
+            invocation.held_up = invocation.sender.failing
+        if isinstance(event, Attempt) and self._config.provisioned is None:
+            self._window.restart(event.time_ms)  # on demand already when the function has ended
         return event
 
-    def _refused(self, delivery: Delivery, error: ServiceError) -> Event:
-        """The function was not called: wait, and try again without counting an attempt (spec 4.1)."""
-        now = self._clock.now_ms()
-        self.last_error = FunctionError(type=error.code, message=error.message, exception=error)
-        delivery.refused(now)
-        return self._write(NotInvoked(time_ms=now, batch=delivery.batch.number, error=str(error)))
+    def _expired(self, delivery: Delivery, attempt: int) -> Event | None:
+        """Before records are tried again: those that retention has removed meanwhile are lost (spec 5.14)."""
+        if attempt > _LOOKS and attempt % _LOOKS_LATER:
+            return None
+        marks = self._broker.watermarks(self._config.topic)
+        expired = delivery.truncated({partition: mark.low for partition, mark in marks.items()})
+        return self._write(Expired(time_ms=self._clock.now_ms(), records=expired)) if expired else None
 
-    def _commit(self) -> Event:
-        positions = dict(self._uncommitted)
+    def _commit(self, new: Positions) -> Event:
+        positions = {**self._late, **new}
         try:
             error = self._poller.commit(positions)
         except PollerCrashed:
@@ -365,8 +466,9 @@ class Pipeline:
             return crash
         now = self._clock.now_ms()
         if error is None:
-            self._uncommitted.clear()  # not before: what could not be committed now is committed next time
+            self._late.clear()
             return self._write(Committed(time_ms=now, positions=positions))
+        self._late.update(positions)
         return self._write(CommitFailed(time_ms=now, positions=positions, error=error))
 
     def _replace_poller(self) -> None:

@@ -8,7 +8,7 @@ are taken, by (timestamp, partition), follows from the logs alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -47,8 +47,8 @@ class PollerEvents(Protocol):
     def revoked(self, partitions: tuple[int, ...]) -> None:
         """The group took these partitions."""
 
-    def position_reset(self, partition: int, offset: int, position: int) -> None:
-        """The offset was out of range; reading goes on at the position."""
+    def position_reset(self, partition: int, offset: int, position: int, low: int) -> None:
+        """The offset was out of range of the log, which begins at `low`; reading goes on at the position."""
 
     def injected(self, fault: str) -> None:
         """A fault that the test had asked for happens."""
@@ -65,6 +65,8 @@ class Poller:
         events: is told of assignments and resets.
         timeout: seconds that the broker may take to answer or to let the poller join its group.
         faults: what goes wrong because the test wants it to.
+        client_id: what the member's id begins with: the group's members are given partitions in the order of their ids.
+        waiting: called again and again while the poller waits for the broker.
     """
 
     def __init__(
@@ -76,6 +78,9 @@ class Poller:
         events: PollerEvents,
         timeout: float,
         faults: MappingFaults | None = None,
+        *,
+        client_id: str,
+        waiting: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._topic = topic
@@ -83,6 +88,7 @@ class Poller:
         self._starting = starting
         self._events = events
         self._timeout = timeout
+        self._waiting = waiting
         self._faults = MappingFaults() if faults is None else faults
         self._queues: dict[int, FetchedQueue] = {}
         self._marks: dict[int, Watermarks] = {}
@@ -93,6 +99,7 @@ class Poller:
         self._known_partitions = broker.partition_count(self._topic)
         self._consumer: Consumer = broker.consumer(
             group,
+            client_id=client_id,
             enable_auto_commit=False,
             enable_auto_offset_store=False,
             enable_partition_eof=True,
@@ -163,9 +170,13 @@ class Poller:
         self._joined = False
         self._subscribe()
 
-    def serve(self) -> None:
-        """Take part in the group's life, rebalances included, while a batch keeps the pipeline busy."""
-        self._receive(0, limit=1)  # the client gives no events without records
+    def serve(self, timeout: float = 0) -> None:
+        """Take part in the group's life, rebalances included, while something else keeps the pipeline busy.
+
+        Args:
+            timeout: seconds to wait for something to happen.
+        """
+        self._receive(timeout, limit=1)  # the client gives no events without records
 
     def _subscribe(self) -> None:
         self._consumer.subscribe(
@@ -177,11 +188,11 @@ class Poller:
 
         committed = self._committed(consumer, given) if given else []
         marks = self._broker.watermarks(self._topic)
-        resets: list[tuple[int, int, int]] = []
+        resets: list[tuple[int, int, int, int]] = []
         for found in committed:
             start = self._starting.choose(found.partition, found.offset, marks[found.partition])
             if found.offset not in (start, OFFSET_INVALID):
-                resets.append((found.partition, found.offset, start))
+                resets.append((found.partition, found.offset, start, marks[found.partition].low))
             found.offset = start
             self._queues[found.partition] = FetchedQueue(start)
         consumer.assign(committed)
@@ -202,6 +213,7 @@ class Poller:
             raise BrokerError(text, code=error.name()) from raised
 
     def _on_revoke(self, _consumer: Consumer, taken: list[TopicPartition]) -> None:
+        self._resume_all()  # the client keeps a pause beyond an assignment: it would never fetch the partition again
         for partition in taken:
             self._queues.pop(partition.partition, None)
         self._joined = False
@@ -213,41 +225,45 @@ class Poller:
     def look(self) -> None:
         """Ask where the logs begin and end now: until the next look, `take` reads up to there and no further.
 
-        Records that the broker has deleted meanwhile are forgotten, whether they had been fetched or not.
+        A partition whose next record the broker has deleted meanwhile, fetched or not, is begun again.
         """
         self._faults.check_connection(self._broker.bootstrap_servers)
         self._marks = self._broker.watermarks(self._topic)
         self._follow_partitions(len(self._marks))
         self.join()
         for partition, queue in self._queues.items():
-            mark = self._marks[partition]
-            queue.forget_below(mark.low)
-            if not queue and not mark.low <= queue.position <= mark.high:
+            mark, position = self._marks[partition], queue.head[0] if queue else queue.position
+            if not mark.low <= position <= mark.high:
                 self._reset(partition)
 
-    def take(self, limit: int) -> list[Run]:
+    def take(self, limit: int, held: Collection[int] = ()) -> list[Run]:
         """Up to `limit` records, the next ones by (timestamp, partition); fewer only at the ends of the logs.
+
+        Args:
+            limit: how many at most.
+            held: partitions of which none is taken.
 
         Raises:
             BrokerError: a record that must be there did not come within the timeout; nothing was taken.
         """
         taken: list[Run] = []
         try:
-            self._take(limit, taken)
+            self._take(limit, held, taken)
         except BaseException:
             for run in reversed(taken):
                 self.put_back(*run)
             raise
         return taken
 
-    def _take(self, limit: int, taken: list[Run]) -> None:
+    def _take(self, limit: int, held: Collection[int], taken: list[Run]) -> None:
         generation = self._generation
         deadline = Deadline(self._timeout)
         room = limit
         while room:
-            lacking = [p for p, queue in self._queues.items() if not queue and queue.position < self._marks[p].high]
+            behind = [p for p, queue in self._queues.items() if not queue and queue.position < self._marks[p].high]
+            lacking = [partition for partition in behind if partition not in held]
             if not lacking:
-                run = self._take_run(room)
+                run = self._take_run(room, held)
                 if run is None:
                     return
                 taken.append(run)
@@ -266,16 +282,16 @@ class Poller:
                 taken.clear()  # whoever owns their partitions now reads them again
                 room = limit
 
-    def take_available(self, limit: int, timeout: float) -> list[Run]:
-        """Up to `limit` records that are there, waiting at most `timeout` seconds for the first."""
+    def take_available(self, limit: int, timeout: float, held: Collection[int] = ()) -> list[Run]:
+        """Up to `limit` records that are there, waiting at most `timeout` seconds for the first; see `take`."""
         self._faults.check_connection(self._broker.bootstrap_servers)
         if self._partitions_looked_at.passed:
             self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
             self._follow_partitions(self._broker.partition_count(self._topic))
-        if not any(map(len, self._queues.values())):
+        if not any(queue for partition, queue in self._queues.items() if partition not in held):
             self._receive(timeout)
         taken: list[Run] = []
-        while limit and (run := self._take_run(limit)) is not None:
+        while limit and (run := self._take_run(limit, held)) is not None:
             taken.append(run)
             limit -= len(run[1])
         return taken
@@ -285,9 +301,9 @@ class Poller:
         if partition in self._queues:
             self._queues[partition].put_back(records)
 
-    def _take_run(self, limit: int) -> Run | None:
+    def _take_run(self, limit: int, held: Collection[int]) -> Run | None:
         """The records of one partition that precede every other partition's next one; `None` if there are none."""
-        heads = sorted((queue.head[1], partition) for partition, queue in self._queues.items() if queue)
+        heads = sorted((queue.head[1], p) for p, queue in self._queues.items() if queue and p not in held)
         if not heads:
             return None
         partition = heads[0][1]
@@ -316,6 +332,8 @@ class Poller:
     def _receive(self, timeout: float, limit: int = _CHUNK) -> None:
         """Let the client do its work and queue what it has fetched; waits at most `timeout` seconds for the first."""
         found = self._consumer.consume(limit, 0) or (self._consumer.consume(1, timeout) if timeout else [])
+        if timeout:
+            self._waiting()
         messages = [message for message in found if message.error() is None]
         for partition, run in groupby(messages, lambda message: message.partition()):
             self._append(cast(int, partition), list(run))
@@ -364,14 +382,21 @@ class Poller:
         mark = self._broker.watermarks(self._topic).get(partition)
         if queue is None or mark is None:
             return
-        position = queue.position
+        position = queue.head[0] if queue else queue.position
         if not mark.low <= position <= mark.high:
             queue.clear(self._starting.now(partition, mark))
-            self._events.position_reset(partition, position, queue.position)
+            self._events.position_reset(partition, position, queue.position, mark.low)
+        self._resume_all()
         # Not a seek, which fails while the client has lost the partition's leader.
         self._consumer.assign([self._at(p, each.position) for p, each in self._queues.items()])
-        for each in self._queues.values():
-            each.paused = False
+
+    def _resume_all(self) -> None:
+        """Let every partition be fetched again that had more than its share of the memory."""
+        paused = [partition for partition, queue in self._queues.items() if queue.paused]
+        if paused:
+            self._consumer.resume([self._at(partition, self._queues[partition].position) for partition in paused])
+        for partition in paused:
+            self._queues[partition].paused = False
 
     # --- committing
 

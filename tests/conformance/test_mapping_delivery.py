@@ -8,7 +8,7 @@ from base64 import b64decode
 import pytest
 
 from pytest_msk import DeliveryBlocked, LambdaFunction, MskError, assert_at_least_once, assert_ordered
-from pytest_msk.journal import Attempt, BatchClosed, Committed, Filtered, Polled, StateChanged
+from pytest_msk.journal import Attempt, BatchClosed, Committed, Dropped, Filtered, Polled, StateChanged
 
 
 class Recorder:
@@ -139,15 +139,20 @@ def test_event_closes_at_six_megabytes(msk_topic, msk_esm):
         assert batch.payload_size == len(json.dumps(event, separators=(",", ":")).encode()) <= 6_291_456
 
 
-def test_record_that_is_too_large_alone_is_an_error_and_stays_one(msk_topic, msk_esm, msk_broker):
+def test_record_that_is_too_large_alone_is_dropped_and_the_next_one_comes(msk_topic, msk_esm, msk_broker):
     topic, function = msk_topic(config={"max.message.bytes": "8000000"}), Recorder()
     topic.produce_many([b"small", b"x" * 5_000_000, b"behind"])
     esm = msk_esm(function, topic)
-    for _ in range(2):
-        with pytest.raises(MskError, match=r"offset 1, makes an event of 6,66\d,\d\d\d bytes.*at most 6,291,456"):
-            esm.drain()
-    assert function.offsets == [[(0, 0)]]
-    assert msk_broker.committed(esm.consumer_group_id, topic.name) == {0: 1}
+    esm.drain()
+    assert function.offsets == [[(0, 0)], [(0, 2)]]
+    (dropped,) = esm.journal.of(Dropped)
+    assert (dropped.condition, dropped.records) == ("MaximumPayloadSizeExceeded", {0: (range(1, 2),)})
+    assert [batch.reason for batch in esm.journal.of(BatchClosed)] == ["payload", "window"]
+    assert msk_broker.committed(esm.consumer_group_id, topic.name) == {0: 3}
+    assert_ordered(esm)
+    assert_at_least_once(esm, allow=("dropped",))
+    with pytest.raises(AssertionError, match=r"dropped-record: .*-0 offset 1 was dropped after batch 2 \(MaximumPay"):
+        assert_at_least_once(esm)
 
 
 def test_failed_batch_is_delivered_again_whole_and_fresh(msk_topic, msk_esm, msk_broker):

@@ -40,7 +40,7 @@ def test_read_that_times_out_loses_nothing(msk_topic, msk_esm):
     topic.produce(b"y", partition=1, timestamp=1009)
     esm = msk_esm(ignore, topic)
     esm._open()
-    poller = esm._pipeline._poller
+    poller = esm._pipeline._pipelines[0]._poller
     poller._consumer, poller._timeout = SlowClient(poller._consumer), 1.0
     with pytest.raises(BrokerError, match=r"-1 ends at offset 2, but nothing came from offset 1 on within 1 s"):
         esm.drain()
@@ -80,7 +80,7 @@ def test_error_amid_the_messages_loses_none(msk_topic, msk_esm):
     topic.produce_many([b"x"] * 200)
     esm = msk_esm(ignore, topic)
     esm._open()
-    poller = esm._pipeline._poller
+    poller = esm._pipeline._pipelines[0]._poller
     poller._consumer = FailingClient(poller._consumer)
     with pytest.raises(BrokerError, match=r"Reading .* failed: .*_TRANSPORT"):
         esm.drain()

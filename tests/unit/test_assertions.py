@@ -100,3 +100,11 @@ def test_all_anomalies_are_found_order_first():
               Committed(time_ms=0, positions={0: 4})]  # fmt: skip
     names = [anomaly.name for anomaly in find_anomalies(mapping(events, {0: (range(4),)}))]
     assert names == ["unordered-delivery", "unsafe-commit", "lost-record"]
+
+
+@pytest.mark.parametrize("allow", ["dropped", ("droped",), {"destination", "x"}])
+def test_what_cannot_be_allowed_is_refused(allow):
+    esm = mapping([begun(0)], {0: ()})
+    for ask in (assert_at_least_once, find_anomalies):
+        with pytest.raises(ValueError, match=r"^allow=.*: a tuple of 'dropped' and 'destination'\.$"):
+            ask(esm, allow=allow)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_msk import Record
 from pytest_msk.events import Envelope
-from pytest_msk.mapping.batching import Batch, Batcher, RecordTooLarge, Window
+from pytest_msk.journal import offset_runs
+from pytest_msk.mapping.batching import Batch, Batcher, Window
 
 ENVELOPE = Envelope(bootstrap_servers="localhost:9092", event_source_arn="arn:aws:kafka:us-east-1:123456789012:c/ë")
 
@@ -103,11 +103,8 @@ def test_the_measured_size_is_that_of_the_payload(stream):
     *others, last = stream
     assert [add(exact, *record) for record in stream] == [True] * len(stream)
     assert [add(smaller, *record) for record in others] == [True] * len(others)
-    if others:
-        assert add(smaller, *last) is False
-    else:
-        with pytest.raises(RecordTooLarge):
-            add(smaller, *last)
+    assert add(smaller, *last) is (not others)
+    assert smaller.close(0).oversized is (not others)
 
 
 def test_records_of_a_partition_stand_together_in_the_order_of_their_first():
@@ -146,26 +143,48 @@ def test_a_full_batch_takes_nothing_more():
     assert (batch.count, batch.reason) == (1, "size")
 
 
-def test_a_record_that_is_too_large_alone_is_an_error_and_spoils_nothing():
+def test_a_record_that_is_too_large_for_any_event_has_a_batch_of_its_own():
     batcher = Batcher("orders", ENVELOPE, 3, max_payload=500)
-    large = text(1, 42, 1_000)
-    size = len(ENVELOPE.payload({"orders-1": [large]}))
-    with pytest.raises(RecordTooLarge) as raised:
-        add(batcher, 1, 42, large)
-    assert str(raised.value) == (
-        f"The record at orders-1, offset 42, makes an event of {size:,} bytes, but an event has at most 500 (spec 3.1)."
-    )
-    assert add(batcher, 0, 0, text(0, 0))
-    assert contents(batcher.close(0)) == [(0, 0)]
+    texts = [text(1, 42, 1_000), text(1, 43)]
+    assert batcher.add(1, [42, 43], texts) == 1
+    assert (batcher.room, batcher.count) == (0, 1)
+    assert not add(batcher, 0, 0, text(0, 0))
+    large = batcher.close(0)
+    assert (large.oversized, large.reason, large.records) == (True, "payload", {1: (range(42, 43),)})
+    assert large.payload == ENVELOPE.payload({"orders-1": texts[:1]})
+    assert add(batcher, 1, 43, texts[1])
+    assert not add(batcher, 1, 44, text(1, 44, 1_000))
+    assert not batcher.close(0).oversized
 
 
 def test_by_default_an_event_has_six_mebibytes():
     batcher = Batcher("t", ENVELOPE, 3)
     rest = len(ENVELOPE.payload({"t-0": [b""]}))
-    assert add(batcher, 0, 0, b" " * (6_291_456 - rest))
-    batcher.clear()
-    with pytest.raises(RecordTooLarge, match="6,291,457 bytes, but an event has at most 6,291,456"):
-        add(batcher, 0, 0, b" " * (6_291_457 - rest))
+    for length, oversized in ((6_291_456, False), (6_291_457, True)):
+        assert add(batcher, 0, 0, b" " * (length - rest))
+        assert batcher.close(0).oversized is oversized
+
+
+@given(streams().filter(len), st.data())
+def test_the_event_of_some_records_of_a_batch(stream, data):
+    (batch,) = feed(Batcher("t", ENVELOPE, len(stream), max_payload=10**9), stream)
+    kept = data.draw(st.sets(st.sampled_from(offsets_of(batch)), min_size=1))
+    some = {p: offset_runs([o for run in runs for o in run if (p, o) in kept]) for p, runs in batch.records.items()}
+    event = json.loads(batch.payload_of({p: runs for p, runs in some.items() if runs}))
+    whole = json.loads(batch.payload)
+    assert {**event, "records": None} == {**whole, "records": None}
+    wanted = {
+        key: [r for r in group if (r["partition"], r["offset"]) in kept] for key, group in whole["records"].items()
+    }
+    assert event["records"] == {key: group for key, group in wanted.items() if group}
+    assert batch.payload_of(batch.records) == batch.payload
+
+
+def test_timestamps_stay_with_their_records():
+    batcher = Batcher("t", ENVELOPE, 3)
+    assert batcher.add(1, [5, 7], [text(1, 5), text(1, 7)], [100, 90]) == 2
+    assert batcher.add(0, [0, 1], [text(0, 0), text(0, 1)], [80, 70]) == 1
+    assert batcher.close(0).timestamps == {1: [100, 90], 0: [80]}
 
 
 def test_what_is_cleared_is_forgotten_and_the_numbers_go_on():

@@ -15,11 +15,15 @@ from pytest_msk.journal import (
     Attempt,
     BatchClosed,
     Committed,
+    DestinationFailed,
+    Dropped,
     Event,
+    Expired,
     Filtered,
     Offsets,
     PositionReset,
     Revoked,
+    SentToDestination,
     offset_runs,
 )
 
@@ -110,12 +114,8 @@ def test_a_redelivery_without_a_reason_is_told(run: MadeUpRun, data):
     (records,) = [e.records for e in run.events if isinstance(e, BatchClosed) and e.batch == attempt.batch]
     again = [*run.events[: index + 1], *delivered(NEW, records), *run.events[index + 1 :]]
     more = [*run.events[: index + 1], attempted(attempt.batch, attempt.attempt + 1), *run.events[index + 1 :]]
-    assert places(order(again)) == [
-        ("unexplained-redelivery", partition, found) for partition, runs in records.items() for found in runs
-    ]
-    assert places(order(more)) == [
-        ("unexplained-redelivery", partition, runs[0]) for partition, runs in records.items()
-    ]
+    expected = [("unexplained-redelivery", partition, found) for partition, runs in records.items() for found in runs]
+    assert places(order(again)) == places(order(more)) == expected
     assert {anomaly.batch for anomaly in order(again)} == {NEW}
     assert {anomaly.batch for anomaly in order(more)} == {attempt.batch}
     assert delivery(again, run.offsets) == delivery(more, run.offsets) == []
@@ -336,3 +336,77 @@ def test_a_commit_is_not_to_blame_for_what_others_have_passed(moved):
     events = [assigned(p0=0), *delivered(1, {0: (range(2),)}), committed(p0=2), Revoked(time_ms=0, partitions=(0,)),
               moved, *delivered(2, {0: (range(6, 8),)}), committed(p0=8)]  # fmt: skip
     assert places(delivery(events, {0: (range(8),)})) == [("lost-record", 0, range(2, 6))]
+
+
+# --- what is left of a batch, and what was given up
+
+
+def gave_up(kind: type[Event], number: int, records: Offsets, **fields: str) -> Event:
+    return kind(time_ms=0, batch=number, condition="RetryAttemptsExhausted", records=records, **fields)
+
+
+GIVEN_UP = [
+    (Dropped, {}, "dropped", "dropped-record", "were dropped after batch 1 (RetryAttemptsExhausted)."),
+    (SentToDestination, {"destination": "dlq"}, "destination", "dead-lettered-record",
+     "were sent to dlq after batch 1 (RetryAttemptsExhausted)."),
+    (DestinationFailed, {"destination": "dlq", "error": "full"}, "dropped", "dropped-record",
+     "were dropped after batch 1 (RetryAttemptsExhausted): dlq did not take them."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "fields", "allowed", "name", "text"), GIVEN_UP)
+def test_records_that_were_given_up_are_told_unless_that_is_allowed(kind, fields, allowed, name, text):
+    records = {0: (range(2),)}
+    events = [
+        assigned(p0=0), closed(1, records), attempted(1, 1, "ValueError: no"), gave_up(kind, 1, records, **fields),
+        committed(p0=2), *delivered(2, {0: (range(2, 3),)}), committed(p0=3),
+    ]  # fmt: skip
+    assert order(events) == []
+    log = {0: (range(3),)}
+    (anomaly,) = delivery(events, log)
+    assert (anomaly.name, anomaly.batch, anomaly.text) == (name, 1, f"orders-0 offsets 0-1 (2 records) {text}")
+    assert list(delivery_anomalies(TOPIC, events, log, {}, allow=(allowed,))) == []
+    other = "destination" if allowed == "dropped" else "dropped"
+    assert list(delivery_anomalies(TOPIC, events, log, {}, allow=(other,))) == [anomaly]
+
+
+def reported(number: int, attempt: int, records: Offsets | None, item_failures: Offsets) -> Attempt:
+    return dataclasses.replace(attempted(number, attempt), records=records, item_failures=item_failures)
+
+
+def test_records_that_a_response_reports_may_come_again_and_the_others_not():
+    whole, some = {0: (range(4),)}, {0: (range(1, 2), range(3, 4))}
+    events = [assigned(p0=0), closed(1, whole), reported(1, 1, None, some)]
+    assert order([*events, reported(1, 2, some, {})]) == []
+    (anomaly,) = order([*events, reported(1, 2, {0: (range(1, 4),)}, {})])
+    assert str(anomaly) == (
+        "unexplained-redelivery: orders-0 offset 2 came again in batch 1, attempt 2, though no attempt had failed with "
+        "it."
+    )
+    assert places(delivery([*events, committed(p0=1)], whole)) == [
+        ("lost-record", 0, range(1, 2)),
+        ("lost-record", 0, range(3, 4)),
+    ]
+    assert places(delivery([*events, reported(1, 2, some, {}), committed(p0=4)], whole)) == []
+    assert ("unsafe-commit", 0, range(1, 2)) in places(delivery([*events, committed(p0=2)], whole))
+
+
+def test_an_invalid_response_is_no_success():
+    records = {0: (range(2),)}
+    invalid = dataclasses.replace(attempted(1), invalid_response="response is 5.")
+    events = [assigned(p0=0), closed(1, records), invalid]
+    (anomaly,) = delivery(events, records)
+    assert anomaly.text == "orders-0 offsets 0-1 (2 records) in batch 1 failed: 1 time, at last with response is 5."
+    assert order([*events, attempted(1, 2)]) == []
+
+
+def test_nothing_passes_a_batch_of_which_something_is_left():
+    events = [assigned(p0=0), closed(1, {0: (range(4),)}), reported(1, 1, None, {0: (range(1, 2),)})]
+    passing = [*events, *delivered(2, {0: (range(4, 5),)})]
+    assert places(order(passing)) == [("unordered-delivery", 0, range(4, 5))]
+    for end in (
+        reported(1, 2, {0: (range(1, 2),)}, {}),
+        gave_up(Dropped, 1, {0: (range(1, 2),)}),
+        Expired(time_ms=0, records={0: (range(3),)}),
+    ):
+        assert order([*events, end, *delivered(2, {0: (range(4, 5),)})]) == []

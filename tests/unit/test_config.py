@@ -6,8 +6,11 @@ from datetime import datetime, timezone
 
 import pytest
 
-from pytest_msk import EventSourceMappingError, MskError, NotSupported
+from pytest_msk import EventSourceMappingError, InMemoryDestination, MskError, NotSupported
 from pytest_msk.mapping.config import EventSourceMappingConfig
+from pytest_msk.mapping.destinations import CallableDestination
+from pytest_msk.mapping.provisioned import ProvisionedPollers
+from pytest_msk.mapping.rules import DeliveryRules
 
 NOW = 1_700_000_000_000
 ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/demo/751d2973-a626-431c-9d4e-d7975eb44dd7-2"
@@ -465,25 +468,43 @@ def test_queue_mode_is_refused():
         parse(**SELF_MANAGED, self_managed_kafka_event_source_config={"ConsumptionMode": "Queue"})
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "bisect_batch_on_function_error", "destination_config", "function_response_types", "kms_key_arn",
-        "logging_config", "maximum_record_age_in_seconds", "maximum_retry_attempts", "provisioned_poller_config",
-        "tags",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("name", ["kms_key_arn", "logging_config", "tags"])
 def test_what_aws_takes_and_this_version_does_not_run_is_refused(name):
     with pytest.raises(NotSupported) as raised:
         parse(**{name: {}})
     assert str(raised.value) == f"AWS has a parameter {name!r}, but this version of pytest_msk does not run it yet."
 
 
-def test_with_provisioned_pollers_the_missing_mode_is_named_first():
-    with pytest.raises(NotSupported, match="'metrics_config'"):
-        parse(provisioned_poller_config={"MinimumPollers": 1}, metrics_config={"Metrics": ["EventCount"]})
+def test_metrics_may_be_asked_for_in_provisioned_mode():
+    metrics = ["EventCount", "ErrorCount", "KafkaMetrics"]
+    config = parse(provisioned_poller_config={"MinimumPollers": 1}, metrics_config={"Metrics": metrics})
+    assert config.provisioned is not None
+
+
+@pytest.mark.parametrize(
+    ("metrics", "constraint"),
+    [
+        (
+            ["Everything"],
+            "Value '[Everything]' at 'metricsConfig.metrics' failed to satisfy constraint: Member must satisfy "
+            "constraint: [Member must satisfy enum value set: [EventCount, ErrorCount, KafkaMetrics]]",
+        ),
+        (
+            ["EventCount"] * 4,
+            "Value '[EventCount, EventCount, EventCount, EventCount]' at 'metricsConfig.metrics' failed to satisfy "
+            "constraint: Member must have length less than or equal to 3",
+        ),
+    ],
+)
+def test_other_metrics_are_refused(metrics, constraint):
+    with pytest.raises(EventSourceMappingError) as raised:
+        parse(provisioned_poller_config={"MinimumPollers": 1}, metrics_config={"Metrics": metrics})
+    assert str(raised.value) == f"1 validation error detected: {constraint}"
+
+
+def test_with_provisioned_pollers_what_is_not_run_yet_is_named():
     registry = {"SchemaRegistryConfig": {"EventRecordFormat": "JSON"}}
-    with pytest.raises(NotSupported, match="'provisioned_poller_config'"):
+    with pytest.raises(NotSupported, match=r"^SchemaRegistryConfig: schema registries are not run yet \(spec 9\)\.$"):
         parse(
             provisioned_poller_config={"MinimumPollers": 1},
             amazon_managed_kafka_event_source_config=registry,
@@ -508,3 +529,230 @@ def test_the_kits_options_for_filters_are_taken_over():
 def test_a_filter_quota_that_aws_does_not_give_is_refused(quota):
     with pytest.raises(ValueError, match=rf"filter_quota={quota}: filters of one mapping, 5 by default and at most 10"):
         parse(filter_quota=quota)
+
+
+# --- failures and provisioned mode
+
+PROVISIONED = {"provisioned_poller_config": {"MinimumPollers": 1}}
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:failed-orders"
+
+
+def on_failure(target: object) -> dict:
+    return {"destination_config": {"OnFailure": {"Destination": target}}}
+
+
+def test_on_demand_nothing_limits_a_batch():
+    config = parse()
+    assert config.provisioned is None
+    assert config.destination is None
+    assert config.rules == DeliveryRules()
+    assert config.rules.retries is None
+
+
+def test_the_parameters_of_provisioned_mode_are_taken_over():
+    config = parse(
+        provisioned_poller_config={"MinimumPollers": 2, "MaximumPollers": 5, "PollerGroupName": "shared_1"},
+        maximum_retry_attempts=3, maximum_record_age_in_seconds=60, bisect_batch_on_function_error=True,
+        function_response_types=["ReportBatchItemFailures"], retry_backoff_in_seconds=2, strict_order=True,
+        **on_failure(QUEUE),
+    )  # fmt: skip
+    assert config.provisioned == ProvisionedPollers(minimum=2, maximum=5, group_name="shared_1")
+    assert config.destination == QUEUE
+    assert config.rules == DeliveryRules(
+        maximum_retry_attempts=3, maximum_record_age_ms=60_000, bisect=True, item_failures=True, strict_order=True,
+        destination=True, backoff_ms=2_000,
+    )  # fmt: skip
+
+
+def test_the_pollers_have_awss_defaults():
+    assert parse(provisioned_poller_config={"MinimumPollers": 7}).provisioned == ProvisionedPollers(minimum=7)
+    assert parse(provisioned_poller_config={"MaximumPollers": 7}).provisioned == ProvisionedPollers(maximum=7)
+    assert parse(provisioned_poller_config={}).provisioned is None
+    named = parse(provisioned_poller_config={"MinimumPollers": 1, "PollerGroupName": ""}).provisioned
+    assert named == ProvisionedPollers()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"maximum_retry_attempts": 0}, "MaximumRetryAttempts"),
+        ({"maximum_record_age_in_seconds": 60}, "MaximumRecordAgeInSeconds"),
+        ({"bisect_batch_on_function_error": True}, "BisectBatchOnFunctionError"),
+        ({"function_response_types": ["ReportBatchItemFailures"]}, "FunctionResponseTypes"),
+    ],
+)
+@pytest.mark.parametrize(
+    "kind", [{}, SELF_MANAGED, {"provisioned_poller_config": {}}], ids=["MSK", "self-managed", "{}"]
+)
+def test_what_needs_provisioned_mode_is_refused_without_it(parameters, name, kind):
+    assert refused(**parameters, **kind) == (
+        INVALID,
+        f"{name} is only available for Provisioned Mode. To configure {name}, please enable Provisioned Mode by "
+        "specifying MinimumPollers in ProvisionedPollerConfig.",
+    )
+    parse(**parameters, **PROVISIONED)
+
+
+def test_the_values_that_an_answer_of_aws_has_on_demand_are_taken():
+    config = parse(
+        maximum_retry_attempts=-1, maximum_record_age_in_seconds=-1, bisect_batch_on_function_error=False,
+        function_response_types=[],
+    )  # fmt: skip
+    assert config.rules == DeliveryRules()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "member", "constraint"),
+    [
+        ("maximum_retry_attempts", -2, "maximumRetryAttempts", "Member must have value greater than or equal to -1"),
+        ("maximum_retry_attempts", 10_001, "maximumRetryAttempts",
+         "Member must have value less than or equal to 10000"),
+        ("maximum_record_age_in_seconds", -2, "maximumRecordAgeInSeconds",
+         "Member must have value greater than or equal to -1"),
+        ("maximum_record_age_in_seconds", 604_801, "maximumRecordAgeInSeconds",
+         "Member must have value less than or equal to 604800"),
+    ],
+)  # fmt: skip
+def test_numbers_out_of_bounds_are_refused_by_their_shape(name, value, member, constraint):
+    assert refused(**{name: value}, **PROVISIONED) == one(value, member, constraint)
+
+
+@pytest.mark.parametrize(
+    ("block", "value", "member", "constraint"),
+    [
+        ({"MinimumPollers": 0}, 0, "minimumPollers", "Member must have value greater than or equal to 1"),
+        ({"MinimumPollers": 201}, 201, "minimumPollers", "Member must have value less than or equal to 200"),
+        ({"MaximumPollers": 0}, 0, "maximumPollers", "Member must have value greater than or equal to 1"),
+        ({"MaximumPollers": 10_001}, 10_001, "maximumPollers", "Member must have value less than or equal to 10000"),
+        ({"PollerGroupName": "a b"}, "a b", "pollerGroupName",
+         "Member must satisfy regular expression pattern: [a-zA-Z0-9-_]*"),
+        ({"PollerGroupName": "x" * 129}, "x" * 129, "pollerGroupName",
+         "Member must have length less than or equal to 128"),
+    ],
+)  # fmt: skip
+def test_pollers_out_of_bounds_are_refused_by_their_shape(block, value, member, constraint):
+    wanted = one(value, f"provisionedPollerConfig.{member}", constraint)
+    assert refused(provisioned_poller_config=block) == wanted
+
+
+def test_more_pollers_than_kafka_mappings_have_are_refused():
+    assert refused(provisioned_poller_config={"MaximumPollers": 2_001}) == (
+        INVALID,
+        "Maximum provisioned pollers must be between 1 and 2000 inclusive.",
+    )
+    assert refused(provisioned_poller_config={"MinimumPollers": 5, "MaximumPollers": 4}) == (
+        INVALID,
+        "Minimum provisioned pollers must be less than or equal to maximum provisioned pollers.",
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 59])
+def test_record_ages_below_a_minute_are_refused(seconds):
+    assert refused(maximum_record_age_in_seconds=seconds, **PROVISIONED) == (
+        INVALID,
+        "MaximumRecordAgeInSeconds must be between 60 and 604800 inclusive, or -1 for no limit.",
+    )
+
+
+def test_function_response_types_are_one_of_one():
+    kinds = ["ReportBatchItemFailures"]
+    enum = "Member must satisfy constraint: [Member must satisfy enum value set: [ReportBatchItemFailures]]"
+    assert refused(function_response_types=["x"], **PROVISIONED) == one("[x]", "functionResponseTypes", enum)
+    assert refused(function_response_types=kinds * 2, **PROVISIONED) == one(
+        "[ReportBatchItemFailures, ReportBatchItemFailures]",
+        "functionResponseTypes",
+        "Member must have length less than or equal to 1",
+    )
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        QUEUE, "arn:aws:sns:us-east-1:123456789012:failed", "arn:aws:s3:::failed-orders",
+        "arn:aws:s3:::failed.fifo", "arn:aws-cn:sqs:cn-north-1:123456789012:q",
+    ],
+)  # fmt: skip
+def test_destinations_of_aws_are_taken_in_both_modes(target):
+    assert parse(**on_failure(target)).destination == parse(**PROVISIONED, **on_failure(target)).destination == target
+
+
+@pytest.mark.parametrize("block", [{}, {"OnFailure": {}}, {"OnFailure": {"Destination": ""}}])
+def test_an_empty_destination_is_none(block):
+    assert parse(destination_config=block).destination is None
+
+
+def test_with_a_destination_of_either_mode_unlimited_retries_are_ten():
+    assert parse(**on_failure(QUEUE)).rules.retries == parse(**PROVISIONED, **on_failure(QUEUE)).rules.retries == 10
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        QUEUE + ".fifo", "arn:aws:sns:us-east-1:123456789012:failed.fifo",
+        "arn:aws:lambda:us-east-1:123456789012:function:f", "arn:aws:kafka:us-east-1:123456789012:cluster/a/b",
+    ],
+)  # fmt: skip
+def test_destinations_of_other_kinds_are_refused(target):
+    assert refused(**PROVISIONED, **on_failure(target)) == (
+        INVALID,
+        f"The destination ARN {target} is invalid: an on-failure destination is a standard SQS queue, a standard SNS "
+        "topic or an S3 bucket, or kafka://topic (spec 4.6).",
+    )
+
+
+def test_a_kafka_destination_needs_provisioned_mode_and_another_topic():
+    assert parse(**PROVISIONED, **on_failure("kafka://failed-orders")).destination == "kafka://failed-orders"
+    assert refused(**on_failure("kafka://failed-orders")) == (
+        INVALID,
+        "A Kafka on-failure destination is only available for Provisioned Mode. To configure a Kafka on-failure "
+        "destination, please enable Provisioned Mode by specifying MinimumPollers in ProvisionedPollerConfig.",
+    )
+    assert refused(**PROVISIONED, **on_failure("kafka://orders")) == (
+        INVALID,
+        "The on-failure destination kafka://orders is the topic that the mapping reads: failed records would come back "
+        "without end (spec 4.7).",
+    )
+
+
+@pytest.mark.parametrize("target", ["orders-dlq", "https://sqs.us-east-1.amazonaws.com/1/q", "kafka://", "kafka://.a"])
+def test_a_destination_that_is_no_address_is_refused_by_its_shape(target):
+    code, text = refused(**PROVISIONED, **on_failure(target))
+    assert code == SHAPE
+    assert text.startswith(
+        f"1 validation error detected: Value '{target}' at 'destinationConfig.onFailure.destination' failed to satisfy "
+        r"constraint: Member must satisfy regular expression pattern: $|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:"
+    )
+
+
+def test_a_destination_longer_than_aws_takes_is_refused_by_its_shape():
+    target = "arn:aws:s3:::" + "b" * 340
+    wanted = one(target, "destinationConfig.onFailure.destination", "Member must have length less than or equal to 350")
+    assert refused(**on_failure(target)) == wanted
+
+
+def test_the_kits_own_destinations_are_taken_in_both_modes():
+    kept, told = InMemoryDestination(), []
+    for mode in ({}, PROVISIONED):
+        assert parse(**mode, **on_failure(kept)).destination is kept
+        named = parse(**mode, **on_failure(told.append)).destination
+        assert isinstance(named, CallableDestination)
+        assert named.name == "list.append"
+
+
+@pytest.mark.parametrize("target", [5, b"x", True, None])
+def test_a_destination_of_a_wrong_type_is_refused(target):
+    with pytest.raises(TypeError) as raised:
+        parse(**on_failure(target))
+    assert str(raised.value).endswith("valid types: str or Destination or Callable")
+
+
+def test_a_class_is_no_destination():
+    with pytest.raises(TypeError, match=r"^Destination: InMemoryDestination is a class; give an instance of it\.$"):
+        parse(**on_failure(InMemoryDestination))
+
+
+def test_the_default_window_cannot_be_asked_for_in_seconds():
+    assert parse().window_ms == 500
+    with pytest.raises(TypeError, match=r"maximum_batching_window_in_seconds, value: 0\.5, type: <class 'float'>"):
+        parse(maximum_batching_window_in_seconds=0.5)
+    assert [parse(maximum_batching_window_in_seconds=s).window_ms for s in (0, 1)] == [0, 1_000]

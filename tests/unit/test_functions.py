@@ -231,6 +231,23 @@ def test_an_error_whose_text_fails_is_an_error_all_the_same():
     assert str(invoke(fail).error) == "Mute: <its text raised ValueError>"
 
 
+def test_each_place_that_fails_has_its_own_stack_trace():
+    lines = iter([1, 2, 1])
+
+    def fail(event, context):
+        if next(lines) == 1:
+            raise ValueError("one")
+        raise ValueError("two")
+
+    function = LambdaFunction(fail)
+    first, second, third = (function.invoke({}).error.stack_trace for _ in range(3))
+    assert first == third != second
+    assert [trace[-1].splitlines()[1].strip() for trace in (first, second)] == [
+        'raise ValueError("one")',
+        'raise ValueError("two")',
+    ]
+
+
 def test_a_stack_trace_keeps_its_innermost_frames():
     def deeper(event, context):
         deeper(event, context)

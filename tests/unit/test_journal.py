@@ -18,14 +18,22 @@ from pytest_msk.journal import (
     CloseReason,
     CommitFailed,
     Committed,
+    Condition,
+    DestinationFailed,
+    Dropped,
     Event,
+    Expired,
     FaultInjected,
     Filtered,
     NotInvoked,
     Polled,
+    PollersScaled,
     PollFailed,
     PositionReset,
     Revoked,
+    ScalingReason,
+    SentToDestination,
+    Split,
     State,
     StateChanged,
     Unfiltered,
@@ -55,12 +63,21 @@ FIELDS = {
     "request_id": st.uuids().map(str),
     "error": st.none() | texts,
     "log": texts,
+    "pollers": numbers,
+    "lag": numbers,
+    "item_failures": offsets,
+    "invalid_response": st.none() | texts,
+    "left": offsets,
+    "right": offsets,
+    "condition": st.sampled_from(typing.get_args(Condition)),
+    "destination": texts,
     "result": texts,
     "fault": texts,
 }
 KINDS = (
     StateChanged, Assigned, Revoked, PositionReset, Polled, Filtered, BatchClosed, Attempt, Committed, CommitFailed,
-    Unfiltered, NotInvoked, PollFailed, FaultInjected,
+    Unfiltered, NotInvoked, Split, Dropped, SentToDestination, DestinationFailed, Expired, PollFailed, FaultInjected,
+    PollersScaled,
 )  # fmt: skip
 
 
@@ -68,7 +85,11 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     fields = {field.name: FIELDS[field.name] for field in dataclasses.fields(kind)}
     if kind is BatchClosed:
         fields["reason"] = st.sampled_from(typing.get_args(CloseReason))
-    if kind in (CommitFailed, NotInvoked, PollFailed):
+    if kind is Attempt:
+        fields["records"] = st.none() | offsets
+    if kind is PollersScaled:
+        fields["reason"] = st.sampled_from(typing.get_args(ScalingReason))
+    if kind in (CommitFailed, NotInvoked, DestinationFailed, PollFailed):
         fields["error"] = texts
     return st.builds(kind, **fields)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -131,5 +132,5 @@ def test_whatever_is_called_a_mapping_stands_where_its_last_accepted_call_wanted
         seen += names(lifecycle.begin(cause, now, enabled=enabled, length_ms=30))
     seen += names(lifecycle.finish(now))
     assert lifecycle.state == ("Deleted" if "Deleting" in seen else "Enabled" if enabled else "Disabled")
-    for earlier, later in zip(seen, seen[1:], strict=False):
+    for earlier, later in pairwise(seen):
         assert later in {target for (state, _), target in TRANSITIONS.items() if state == earlier}

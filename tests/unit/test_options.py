@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from pytest_msk import options
-from pytest_msk.options import BROKER, BROKER_SETTINGS, KAFKA_IMAGE, SETTINGS, TIMEOUT, Setting, broker_choices
+from pytest_msk.options import (
+    ALLOW_AWS,
+    BROKER,
+    BROKER_SETTINGS,
+    KAFKA_IMAGE,
+    SETTINGS,
+    TIMEOUT,
+    Setting,
+    broker_choices,
+)
 
 NUMBER = Setting(name="some_number", help="a number", default="1", read=int, metavar="N")
 
@@ -79,6 +88,7 @@ def test_every_setting_is_listed_once_and_has_a_good_default():
         "kafka_image": "apache/kafka:4.3.1",
         "broker_settings": {},
         "timeout": 30.0,
+        "allow_aws": False,
     }
 
 
@@ -132,6 +142,20 @@ def test_what_is_no_broker_setting_is_refused(item):
     with pytest.raises(ValueError, match="broker setting") as raised:
         BROKER_SETTINGS.read(f"a=b,{item}")
     assert str(raised.value) == f"{item!r} is no broker setting: give name=value, such as num.partitions=3."
+
+
+@pytest.mark.parametrize(
+    ("text", "on"), [("true", True), (" TRUE ", True), ("1", True), ("on", True), ("false", False), ("no", False)]
+)
+def test_the_real_aws_is_allowed_or_not(text, on):
+    assert ALLOW_AWS.read(text) is on
+
+
+@pytest.mark.parametrize("text", ["", "maybe", "arn:aws:sqs:eu-west-1:123456789012:dead-letters"])
+def test_what_is_no_switch_is_refused(text):
+    with pytest.raises(ValueError, match="neither on nor off") as raised:
+        ALLOW_AWS.read(text)
+    assert str(raised.value) == f"{text!r} is neither on nor off: give true or false."
 
 
 @pytest.mark.parametrize("text", ["", "apache/kafka 4.3.1"])
