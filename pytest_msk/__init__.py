@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         assert_sent_to_destination,
         find_anomalies,
     )
+    from .aws import MskCluster, MskClusters
     from .brokers import Broker
     from .brokers.embedded import EmbeddedBroker
     from .checks import Anomaly
@@ -79,9 +80,11 @@ if TYPE_CHECKING:
     from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingFaults, MappingParameters
     from .mapping.destinations import Destination, DestinationError, FailedBatch, InMemoryDestination
     from .mapping.metrics import Metrics
+    from .msk_esm import MskEsm
     from .provider import KafkaProvider
     from .records import EventRecord, NotAnEventRecord, Record, SchemaMetadata
-    from .sandbox import MskEsm, MskTopic
+    from .sandbox import MskTopic
+    from .template import TemplateError
     from .topics import Topic
     from .validation import validate_event
 
@@ -131,6 +134,8 @@ __all__ = [
     "MappingFaults",
     "MappingParameters",
     "Metrics",
+    "MskCluster",
+    "MskClusters",
     "MskError",
     "MskEsm",
     "MskEvent",
@@ -151,6 +156,7 @@ __all__ = [
     "ServiceError",
     "Split",
     "StateChanged",
+    "TemplateError",
     "Topic",
     "TopicExists",
     "Unfiltered",
@@ -189,6 +195,7 @@ _HOMES = {
         "assert_sent_to_destination",
         "find_anomalies",
     ),
+    "aws": ("MskCluster", "MskClusters"),
     "brokers": ("Broker",),
     "brokers.embedded": ("EmbeddedBroker",),
     "checks": ("Anomaly",),
@@ -256,9 +263,11 @@ _HOMES = {
     ),
     "mapping.destinations": ("Destination", "DestinationError", "FailedBatch", "InMemoryDestination"),
     "mapping.metrics": ("Metrics",),
+    "msk_esm": ("MskEsm",),
     "provider": ("KafkaProvider",),
     "records": ("EventRecord", "NotAnEventRecord", "Record", "SchemaMetadata"),
-    "sandbox": ("MskEsm", "MskTopic"),
+    "sandbox": ("MskTopic",),
+    "template": ("TemplateError",),
     "topics": ("Topic",),
     "validation": ("validate_event",),
 }

@@ -13,10 +13,12 @@ from .clock import VirtualClock, epoch_ms  # now: a test may freeze time before 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from .aws import MskClusters
     from .brokers import Broker
     from .brokers.choice import Brokers
     from .factories import MskEvent
-    from .sandbox import MskEsm, MskTopic, Sandbox
+    from .msk_esm import MskEsm
+    from .sandbox import MskTopic, Sandbox
 
 MARKER = (
     "msk(*, broker=None, clock=None): settings of one test. broker: the kind of broker it needs (embedded, container, "
@@ -188,7 +190,9 @@ def msk_topic(_msk_sandbox: Sandbox) -> MskTopic:
 @pytest.fixture
 def msk_esm(_msk_sandbox: Sandbox) -> MskEsm:
     """Makes event source mappings: `msk_esm(function, topic, batch_size=100, ...)`, closed after the test."""
-    return _msk_sandbox.mapping
+    from .msk_esm import MskEsm
+
+    return MskEsm(_msk_sandbox)
 
 
 @pytest.fixture
@@ -197,3 +201,13 @@ def msk_event(msk_clock: VirtualClock) -> MskEvent:
     from .factories import MskEvent
 
     return MskEvent(clock=msk_clock)
+
+
+@pytest.fixture
+def msk_cluster(_msk_sandbox: Sandbox) -> Iterator[MskClusters]:
+    """Makes MSK clusters that boto3 finds under moto: `msk_cluster("orders", ...)`, with real bootstrap brokers."""
+    from .aws import MskClusters
+
+    clusters = MskClusters(_msk_sandbox)
+    yield clusters
+    clusters.close()

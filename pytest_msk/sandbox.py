@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from .topics import Topic, legal_name
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-__all__ = ["MskEsm", "MskTopic", "Sandbox", "TopicConfig"]
+__all__ = ["MskTopic", "Sandbox", "TopicConfig"]
 
 TopicConfig: TypeAlias = "Mapping[str, str | int | float | bool]"
 
@@ -27,14 +28,6 @@ class MskTopic(Protocol):
     """What the fixture `msk_topic` gives, for annotations; see `Sandbox.topic`."""
 
     def __call__(self, name: str | None = None, partitions: int = 1, config: TopicConfig | None = None) -> Topic: ...
-
-
-class MskEsm(Protocol):
-    """What the fixture `msk_esm` gives, for annotations; see `Sandbox.mapping`."""
-
-    def __call__(
-        self, function: Function, topic: Topic | str, **parameters: Unpack[MappingParameters]
-    ) -> EventSourceMapping: ...
 
 
 class Sandbox:
@@ -59,14 +52,15 @@ class Sandbox:
         parallel: bool = False,
         allow_aws: bool = False,
     ) -> None:
-        self._broker = broker
-        self._clock = clock
+        self.broker = broker
+        self.clock = clock
         self._name = legal_name(name)
         self._timeout = timeout
         self._parallel = parallel
         self._allow_aws = allow_aws
         self._topics: list[Topic] = []
         self._mappings: list[EventSourceMapping] = []
+        self._paths: list[str] = []
         self._groups_before = broker.groups()
         self._clients = broker.client_scope()
         self._clients.__enter__()
@@ -102,7 +96,7 @@ class Sandbox:
         __tracebackhide__ = True
         if not isinstance(partitions, int) or isinstance(partitions, bool):
             raise TypeError(f"partitions={partitions!r}: give a number of partitions.")
-        if name is not None and self._parallel and self._broker.kind == "external":
+        if name is not None and self._parallel and self.broker.kind == "external":
             raise MskError(
                 f"The topic name {name!r} was given, but several workers run tests on the same external cluster and "
                 "would meet on it: run with -n 0, or let msk_topic() make the name up."
@@ -110,8 +104,8 @@ class Sandbox:
         if name is None:
             name = f"{self._name}-{uuid.uuid4().hex[:8]}"
         settings = {key: _kafka_text(key, value) for key, value in (config or {}).items()}
-        self._broker.create_topic(name, partitions=partitions, config=settings)
-        topic = Topic(name, broker=self._broker, clock=self._clock, timeout=self._timeout)
+        self.broker.create_topic(name, partitions=partitions, config=settings)
+        topic = Topic(name, broker=self.broker, clock=self.clock, timeout=self._timeout)
         self._topics.append(topic)
         return topic
 
@@ -123,8 +117,8 @@ class Sandbox:
         esm = EventSourceMapping(
             function,
             topic,
-            broker=self._broker,
-            clock=self._clock,
+            broker=self.broker,
+            clock=self.clock,
             timeout=self._timeout,
             allow_aws=self._allow_aws,
             **parameters,
@@ -133,6 +127,11 @@ class Sandbox:
             self._refuse_conflict(esm, other)
         self._mappings.append(esm)
         return esm
+
+    def import_from(self, folder: str) -> None:
+        """Let handlers be imported from a folder until the test has ended."""
+        sys.path.insert(0, folder)
+        self._paths.append(folder)
 
     def _refuse_conflict(self, new: EventSourceMapping, other: EventSourceMapping) -> None:
         """Two mappings of a cluster share neither a consumer group, nor function and topic (spec 2.6)."""
@@ -147,7 +146,7 @@ class Sandbox:
             what = f'function ("{new.function.arn}"), topics ("{new.topic}")'
         if what is None:
             return
-        servers = self._broker.bootstrap_servers
+        servers = self.broker.bootstrap_servers
         source = f'for cluster ("{new.config.event_source_arn}")' if managed else f'with event source ("{servers}")'
         raise EventSourceMappingError(
             "ResourceConflictException",
@@ -158,8 +157,10 @@ class Sandbox:
     def close(self) -> None:
         """Close the mappings and clients, then delete the groups that the test used and the topics that it made."""
         with ExitStack() as stack:  # one failure does not keep the rest from being cleaned up
+            for path in self._paths:
+                stack.callback(sys.path.remove, path)
             for topic in self._topics:
-                stack.callback(self._broker.delete_topic, topic.name)
+                stack.callback(self.broker.delete_topic, topic.name)
             stack.callback(self._delete_groups)
             stack.push(self._clients)
             for topic in self._topics:
@@ -169,8 +170,8 @@ class Sandbox:
 
     def _delete_groups(self) -> None:
         # A group that has members still belongs to something that outlives the test, such as a session's fixture.
-        for group in self._broker.abandoned_groups() - self._groups_before:
-            self._broker.delete_group(group)
+        for group in self.broker.abandoned_groups() - self._groups_before:
+            self.broker.delete_group(group)
 
 
 def _kafka_text(name: str, value: str | int | float | bool) -> str:

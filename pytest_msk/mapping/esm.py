@@ -117,6 +117,11 @@ class EventSourceMapping:
         return self.config.consumer_group_id or self.uuid
 
     @property
+    def parameters(self) -> MappingParameters:
+        """What it was made with and what updates have made of it."""
+        return self._parameters
+
+    @property
     def state(self) -> State:
         """The mapping's state (spec 2.5); a transition whose time has come is over."""
         self._settle()

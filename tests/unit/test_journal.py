@@ -271,6 +271,8 @@ def test_whoever_follows_a_journal_reads_each_event_once(events, data):
             read += new
     read += written.since(place)[0]
     assert read == events == list(written.since()[0])
+
+
 def test_an_events_repr_leaves_out_what_says_nothing():
     assert repr(attempt(5)) == "Attempt(time_ms=5, batch=1, attempt=1, request_id='id', error=None)"
     found = attempt(5, item_failures={0: (range(3),)}, log="secret")
