@@ -87,10 +87,11 @@ class _Cluster:
 
     def _asked(self, name: str | None, topic_id: bytes, create: bool) -> Struct:
         topics = self._node.topics
-        topic = topics.by_id(topic_id) if name is None else topics.get(name)
+        by_id = topic_id != _NO_ID  # Java's administrator sends an empty name beside the id
+        topic = topics.by_id(topic_id) if by_id else topics.get(name or "")
         if topic is not None:
             return self._topic(topic)
-        if name is None:
+        if name is None or by_id:
             return {"error_code": ErrorCode.UNKNOWN_TOPIC_ID, "name": None, "topic_id": topic_id, "partitions": []}
         error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         try:
