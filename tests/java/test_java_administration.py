@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from kafka_tools import SERVER
 
@@ -232,7 +234,7 @@ def test_records_are_deleted(run, topic, msk_broker, tmp_path):
     name = topic()
     fill(run, name, 10)
     orders = tmp_path / "orders.json"
-    orders.write_text('{"partitions": [{"topic": "%s", "partition": 0, "offset": 4}], "version": 1}' % name)
+    orders.write_text(json.dumps({"version": 1, "partitions": [{"topic": name, "partition": 0, "offset": 4}]}))
     tool = run("kafka-delete-records", "--offset-json-file", orders)
     assert any(f"partition: {name}-0\tlow_watermark: 4" in line for line in tool.lines), tool
     assert msk_broker.watermarks(name)[0].low == 4
