@@ -81,7 +81,10 @@ class _Groups:
         )
         self._groups.join(join, lambda result: call.answer(_joined(call.version, result)))
 
-    def sync(self, call: Call, request: Struct) -> None:
+    def sync(self, call: Call, request: Struct) -> Struct | None:
+        if call.version >= 5 and None in (request["protocol_type"], request["protocol_name"]):
+            error = ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+            return {"error_code": error, "protocol_type": None, "protocol_name": None, "assignment": b""}
         sync = SyncGroup(
             group_id=request["group_id"],
             generation_id=request["generation_id"],
@@ -103,6 +106,7 @@ class _Groups:
             )
 
         self._groups.sync(sync, reply)
+        return None
 
     def heartbeat(self, call: Call, request: Struct) -> None:
         beat = Heartbeat(
