@@ -37,6 +37,7 @@ from .errors import ErrorCode
 from .offsets import (
     CommitOffsets,
     CommittedOffset,
+    CommitTransactionOffsets,
     DeleteOffsets,
     DeleteOffsetsResult,
     FetchOffsets,
@@ -180,9 +181,29 @@ class GroupCoordinator:
             results.append(PartitionResult(topic=commit.topic, partition=commit.partition, error=error))
         return tuple(results)
 
+    def commit_offsets_in_transaction(self, request: CommitTransactionOffsets) -> tuple[PartitionResult, ...]:
+        """TxnOffsetCommit; whether the topics exist, and the producer may, is the caller's to check."""
+        refusal = self._may_commit_in_transaction(request)
+        results = []
+        for commit in request.offsets:
+            error = refusal
+            if error is ErrorCode.NONE and len(commit.metadata or "") > self._config.offset_metadata_max_bytes:
+                error = ErrorCode.OFFSET_METADATA_TOO_LARGE
+            if error is ErrorCode.NONE:
+                self._offsets.commit_in_transaction(
+                    request.group_id, request.producer_id, commit, now_ms=self._wall_ms()
+                )
+            results.append(PartitionResult(topic=commit.topic, partition=commit.partition, error=error))
+        return tuple(results)
+
+    def end_transaction(self, group_id: str, producer_id: int, *, commit: bool) -> None:
+        """A producer's transaction ended: a group's offsets in it count, or never were."""
+        self._offsets.end_transaction(group_id, producer_id, commit=commit)
+
     def fetch_offsets(self, request: FetchOffsets) -> FetchOffsetsResult:
         """OffsetFetch, for one group."""
-        return FetchOffsetsResult(offsets=self._offsets.fetch(request.group_id, request.partitions))
+        offsets = self._offsets.fetch(request.group_id, request.partitions, stable=request.stable)
+        return FetchOffsetsResult(offsets=offsets)
 
     def delete_offsets(self, request: DeleteOffsets) -> DeleteOffsetsResult:
         """OffsetDelete; whether the topics exist is the caller's to check."""
@@ -336,6 +357,16 @@ class GroupCoordinator:
             # A member that commits lives, in the classic protocol.
             self._rebalance.keep_alive(group, group.members[request.member_id])
         return error
+
+    def _may_commit_in_transaction(self, request: CommitTransactionOffsets) -> ErrorCode:
+        if not request.group_id:
+            return ErrorCode.INVALID_GROUP_ID
+        group = self._groups.get(request.group_id)
+        if group is None:
+            if request.generation_id >= 0:
+                return ErrorCode.ILLEGAL_GENERATION
+            group = self._group(request.group_id)
+        return group.check_transaction_commit(request.member_id, request.group_instance_id, request.generation_id)
 
     def _delete_group(self, group_id: str) -> ErrorCode:
         group = self._groups.get(group_id)

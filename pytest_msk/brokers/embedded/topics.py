@@ -80,6 +80,11 @@ class Topic:
             compact="compact" in policy,
             retention_ms=int(self.config("retention.ms")),
             retention_bytes=int(self.config("retention.bytes")),
+            segment_ms=int(self.config("segment.ms")),
+            min_compaction_lag_ms=int(self.config("min.compaction.lag.ms")),
+            max_compaction_lag_ms=int(self.config("max.compaction.lag.ms")),
+            min_cleanable_dirty_ratio=float(self.config("min.cleanable.dirty.ratio")),
+            delete_retention_ms=int(self.config("delete.retention.ms")),
         )
         self.min_insync_replicas = int(self.config("min.insync.replicas"))
 
@@ -208,8 +213,9 @@ class Topics:
         if not validate_only:
             topic.grow(total)
 
-    def retain(self, now_ms: int) -> None:
-        """Apply each topic's retention at a time (epoch milliseconds)."""
+    def clean(self, now_ms: int) -> None:
+        """Apply each topic's retention and compaction at a time (epoch milliseconds)."""
         for topic in self:
             for log in topic.partitions:
                 log.retain(topic.log_config, now_ms)
+                log.compact(topic.log_config, now_ms)

@@ -255,21 +255,30 @@ class _Committed:
 
     def fetch(self, call: Call, request: Struct) -> Struct:
         if call.version < 8:
-            return self._fetch_one(request["group_id"], request["topics"])
+            return self._fetch_one(request, request["require_stable"])
         return {
             "groups": [
-                {"group_id": group["group_id"], **self._fetch_one(group["group_id"], group["topics"])}
+                {"group_id": group["group_id"], **self._fetch_one(group, request["require_stable"])}
                 for group in request["groups"]
             ]
         }
 
-    def _fetch_one(self, group_id: str, topics: list[Struct] | None) -> Struct:
+    def _fetch_one(self, asked: Struct, stable: bool) -> Struct:
+        topics = asked["topics"]
         wanted = (
             None
             if topics is None
             else tuple((topic["name"], index) for topic in topics for index in topic["partitions"])
         )
-        result = self._groups.fetch_offsets(FetchOffsets(group_id=group_id, partitions=wanted))
+        result = self._groups.fetch_offsets(
+            FetchOffsets(
+                group_id=asked["group_id"],
+                partitions=wanted,
+                stable=stable,
+                member_id=asked.get("member_id"),
+                member_epoch=asked.get("member_epoch", -1),
+            )
+        )
         by_topic: dict[str, list[Struct]] = {} if topics is None else {topic["name"]: [] for topic in topics}
         for each in result.offsets:
             by_topic.setdefault(each.topic, []).append(_fetched(each))
@@ -315,5 +324,5 @@ def _fetched(each: FetchedOffset) -> Struct:
         "offset": each.offset,
         "leader_epoch": each.leader_epoch,
         "metadata": each.metadata,
-        "error_code": ErrorCode.NONE,
+        "error_code": each.error,
     }
