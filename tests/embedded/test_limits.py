@@ -9,12 +9,11 @@ from confluent_kafka import Consumer, KafkaError
 from wire_client import NOW, WireClient
 
 from pytest_msk.brokers.embedded import EmbeddedBroker
-from pytest_msk.brokers.embedded.batch import encode_batch
-from pytest_msk.brokers.embedded.errors import ErrorCode
+from pytest_msk.brokers.embedded.batch import BatchHeader, encode_batch
 from pytest_msk.brokers.embedded.messages import APIS
-from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
 from pytest_msk.brokers.embedded.messages.records import INIT_PRODUCER_ID
 from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, END_TXN
+from pytest_msk.brokers.embedded.settings import TOPIC_CONFIGS
 from pytest_msk.clock import VirtualClock
 from pytest_msk.errors import BrokerError
 
@@ -47,25 +46,30 @@ def test_limit_transactions(broker: EmbeddedBroker, client: WireClient) -> None:
 
 
 def test_limit_consumer_protocol(broker: EmbeddedBroker, client: WireClient) -> None:
-    settings = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "group.protocol": "consumer", **QUIET}
-    consumer = Consumer(settings)
-    consumer.subscribe(["t"])
-    message = consumer.poll(10)
+    broker.create_topic("t")
+    classic = broker.consumer("g")
+    classic.subscribe(["t"])
+    while not classic.assignment():
+        classic.poll(0.05)
+    modern = Consumer(
+        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "group.protocol": "consumer", **QUIET}
+    )
+    modern.subscribe(["t"])
+    message = modern.poll(10)
     assert message is not None
     assert message.error().code() == KafkaError._FATAL
-    consumer.close()
-    body = {
-        **dict.fromkeys(("instance_id", "rack_id", "subscribed_topic_names", "server_assignor", "topic_partitions")),
-        "subscribed_topic_regex": None,
-        "group_id": "g",
-        "member_id": "m",
-        "member_epoch": 0,
-        "rebalance_timeout_ms": 1,
-    }
-    answer = client.ask(CONSUMER_GROUP_HEARTBEAT, body)
-    assert answer["error_code"] == ErrorCode.UNSUPPORTED_VERSION
-    assert "group.protocol=classic" in answer["error_message"]
+    modern.close()
     assert 76 not in APIS  # share groups
+
+
+def test_limit_topic_configs(broker: EmbeddedBroker, client: WireClient) -> None:
+    (limit,) = (each for each in broker.limits if each.name == "topic configs")
+    named = limit.reason.partition(": ")[2].split(", ")
+    assert named == sorted(name for name, key in TOPIC_CONFIGS.items() if not key.acts)
+    assert "compression.type" in named
+    broker.create_topic("t", config={"compression.type": "zstd"})
+    client.produce("t", encode_batch([(NOW, b"key", b"value", ())]))
+    assert BatchHeader.read(bytes(client.fetch("t", 0)["records"])).codec == 0  # Kafka compresses anew
 
 
 def test_limit_security(broker: EmbeddedBroker) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .. import Limit
+from .settings import TOPIC_CONFIGS
 
-__all__ = ["CONSUMER_PROTOCOL_SENTENCE", "LIMITS"]
+__all__ = ["LIMITS"]
 
 _REAL = "a container broker (--msk-broker=container)"
 
@@ -16,12 +17,15 @@ TRANSACTIONS = Limit(
 )
 CONSUMER_PROTOCOL = Limit(
     name="consumer protocol",
-    reason="group.protocol=consumer (KIP-848) is refused with UNSUPPORTED_VERSION; share groups are not spoken",
-    instead=f"group.protocol=classic, or {_REAL}",
+    reason="a group has members of one protocol only (group.consumer.migration.policy=disabled); share groups are not "
+    "spoken",
+    instead=_REAL,
 )
-CONSUMER_PROTOCOL_SENTENCE = (
-    "The embedded broker has no groups of the consumer protocol: set group.protocol=classic, or run this test on a "
-    "container broker (--msk-broker=container)."
+TOPIC_CONFIGS_WITHOUT_EFFECT = Limit(
+    name="topic configs",
+    reason="these are kept and shown, and have no effect: "
+    + ", ".join(sorted(name for name, key in TOPIC_CONFIGS.items() if not key.acts)),
+    instead=_REAL,
 )
 SECURITY = Limit(
     name="security",
@@ -35,7 +39,7 @@ REPLICATION = Limit(
 )
 SEGMENTS = Limit(
     name="segments",
-    reason="retention deletes batch by batch when the clock moves, not segment by segment some minutes later",
+    reason="retention and compaction go batch by batch when the clock moves, not segment by segment some minutes later",
     instead=_REAL,
 )
 INTERNAL_TOPICS = Limit(
@@ -48,6 +52,7 @@ QUOTAS = Limit(name="quotas", reason="clients are never throttled, and idle conn
 LIMITS: tuple[Limit, ...] = (
     TRANSACTIONS,
     CONSUMER_PROTOCOL,
+    TOPIC_CONFIGS_WITHOUT_EFFECT,
     SECURITY,
     REPLICATION,
     SEGMENTS,

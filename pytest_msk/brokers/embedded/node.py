@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from ...clock import Clock, RealClock
+from .consumer_groups import ConsumerGroupConfig
 from .errors import ErrorCode, Refused
 from .groups import GroupConfig, GroupCoordinator
 from .log import PartitionLog
@@ -52,6 +53,13 @@ class Node:
                 hold_heartbeats=hold_heartbeats,
             ),
             wall_ms=self.now_ms,
+            topics=self.topics,
+            consumer_config=ConsumerGroupConfig(
+                assignors=tuple((settings.get("group.consumer.assignors") or "").split(",")),
+                session_timeout_ms=settings.int("group.consumer.session.timeout.ms"),
+                heartbeat_interval_ms=settings.int("group.consumer.heartbeat.interval.ms"),
+                max_size=settings.int("group.consumer.max.size"),
+            ),
         )
         self.transactions = TransactionCoordinator(
             TransactionConfig(

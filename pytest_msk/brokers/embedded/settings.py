@@ -168,6 +168,7 @@ BROKER_SETTINGS: dict[str, ConfigKey] = _table(
     ConfigKey("offset.metadata.max.bytes", "int", "4096", acts=True),
     ConfigKey("offsets.retention.minutes", "int", "10080", 1, acts=True),
     ConfigKey("socket.request.max.bytes", "int", "104857600", 1, acts=True),
+    ConfigKey("transaction.abort.timed.out.transaction.cleanup.interval.ms", "int", "10000", 1, acts=True),
     ConfigKey("transaction.max.timeout.ms", "int", "900000", 1, acts=True),
     ConfigKey("transactional.id.expiration.ms", "int", "604800000", 1, acts=True),
     *(

@@ -6,6 +6,7 @@ import os
 import string
 from collections.abc import Iterator, Mapping
 
+from ._consumer_group import TopicInfo
 from .errors import ErrorCode, Refused
 from .log import LogConfig, PartitionLog
 from .settings import TOPIC_CONFIGS, Settings
@@ -103,6 +104,8 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        #: Another number whenever a topic was created, grown or deleted.
+        self.version = 0
         self._by_name: dict[str, Topic] = {}
         self._by_id: dict[bytes, Topic] = {}
 
@@ -116,6 +119,10 @@ class Topics:
     def by_id(self, topic_id: bytes) -> Topic | None:
         """The topic of that id, if there is one."""
         return self._by_id.get(topic_id)
+
+    def infos(self) -> dict[str, TopicInfo]:
+        """Every topic's id and number of partitions, by name."""
+        return {topic.name: TopicInfo(topic.id, len(topic.partitions)) for topic in self}
 
     def log(self, name: str, partition: int) -> PartitionLog | None:
         """A partition's log, if there is one."""
@@ -174,6 +181,7 @@ class Topics:
         if not validate_only:
             self._by_name[name] = topic
             self._by_id[topic.id] = topic
+            self.version += 1
         return topic
 
     def _check_collision(self, name: str) -> None:
@@ -190,6 +198,7 @@ class Topics:
     def delete(self, topic: Topic) -> None:
         """Remove a topic and its records."""
         del self._by_name[topic.name], self._by_id[topic.id]
+        self.version += 1
 
     def grow(self, topic: Topic, total: int, *, validate_only: bool = False) -> None:
         """Raise a topic's number of partitions.
@@ -212,6 +221,7 @@ class Topics:
             )
         if not validate_only:
             topic.grow(total)
+            self.version += 1
 
     def clean(self, now_ms: int) -> None:
         """Apply each topic's retention and compaction at a time (epoch milliseconds)."""

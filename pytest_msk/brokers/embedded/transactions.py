@@ -257,17 +257,6 @@ class TransactionCoordinator:
             elif now_ms - transaction.updated_ms >= self._config.id_expiration_ms:
                 del self._transactions[transactional_id]
 
-    def next_timeout_ms(self) -> int | None:
-        """When the next open transaction has taken too long, epoch milliseconds; None when none is open."""
-        return min(
-            (
-                each.started_ms + each.timeout_ms + 1
-                for each in self._transactions.values()
-                if each.state is TransactionState.ONGOING
-            ),
-            default=None,
-        )
-
     # -- administration ----------------------------------------------------------------------------------------
 
     def describe(self, transactional_id: str) -> DescribedTransaction:

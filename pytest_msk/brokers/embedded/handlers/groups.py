@@ -17,9 +17,7 @@ from .._group_messages import (
 )
 from ..connection import Call
 from ..errors import ErrorCode
-from ..limits import CONSUMER_PROTOCOL_SENTENCE
 from ..messages.groups import (
-    CONSUMER_GROUP_HEARTBEAT,
     DELETE_GROUPS,
     DESCRIBE_GROUPS,
     HEARTBEAT,
@@ -49,7 +47,6 @@ def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct 
         (SYNC_GROUP, groups.sync),
         (HEARTBEAT, groups.heartbeat),
         (LEAVE_GROUP, groups.leave),
-        (CONSUMER_GROUP_HEARTBEAT, groups.refuse_consumer_protocol),
         (DESCRIBE_GROUPS, groups.describe),
         (LIST_GROUPS, groups.list),
         (DELETE_GROUPS, groups.delete),
@@ -141,18 +138,12 @@ class _Groups:
             ],
         }
 
-    def refuse_consumer_protocol(self, _call: Call, request: Struct) -> Struct:
-        return {
-            "error_code": ErrorCode.UNSUPPORTED_VERSION,
-            "error_message": CONSUMER_PROTOCOL_SENTENCE,
-            "member_id": request["member_id"],
-        }
-
     def describe(self, call: Call, request: Struct) -> Struct:
         operations = _GROUP_OPERATIONS if request["include_authorized_operations"] else _NOT_ASKED
         return {
             "groups": [
-                _described(call.version, self._groups.describe(group_id), operations) for group_id in request["groups"]
+                _described(call.version, self._groups.describe_classic(group_id), operations)
+                for group_id in request["groups"]
             ]
         }
 
