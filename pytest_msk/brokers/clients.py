@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -223,6 +224,8 @@ class Clients:
 
 def _end(client: QuickConsumer | TrackedProducer, deadline: Deadline, failures: list[str]) -> None:
     """Close one client, in time; what goes wrong is added to `failures`."""
+    from confluent_kafka import KafkaError, KafkaException
+
     from ._quick import TrackedProducer
 
     try:
@@ -233,5 +236,18 @@ def _end(client: QuickConsumer | TrackedProducer, deadline: Deadline, failures: 
                 client.purge()
                 failures.append(f"a producer still held {left} undelivered records")
         client.close()
+    except KafkaException as error:
+        if isinstance(client, TrackedProducer) and error.args[0].code() == KafkaError._FENCED:
+            _end_fenced(client)
+        else:
+            failures.append(f"{type(client).__name__}: {error}")
     except Exception as error:  # noqa: BLE001 - whatever a caller's callback raises belongs to the caller's thread
         failures.append(f"{type(client).__name__}: {error}")
+
+
+def _end_fenced(producer: TrackedProducer) -> None:
+    """Close a producer whose transactional id went to another one: nothing of it can be delivered any more."""
+    producer.purge()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # it warns that it cannot abort its transaction
+        producer.close()

@@ -219,7 +219,7 @@ def patched(raw: bytes, at: int, value: bytes) -> bytes:
     ("at", "value", "code"),
     [
         (22, b"\x20", ErrorCode.INVALID_RECORD),  # a control batch
-        (22, b"\x10", ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),  # of a transaction
+        (22, b"\x10", ErrorCode.INVALID_RECORD),  # of a transaction without a producer
         (22, b"\x07", ErrorCode.CORRUPT_MESSAGE),  # an unknown codec
         (0, b"\0\0\0\0\0\0\0\x05", ErrorCode.INVALID_RECORD),  # an offset of its own
         (23, b"\0\0\0\x05", ErrorCode.INVALID_RECORD),  # last offset and count differ

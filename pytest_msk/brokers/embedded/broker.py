@@ -24,6 +24,7 @@ from .offsets import CommitOffsets, OffsetCommit
 from .server import Server, close_in_children
 from .settings import Settings
 from .topics import Topic
+from .transactions import DescribedTransaction
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
@@ -41,7 +42,19 @@ _FAILURES_KEPT = 100
 _Result = TypeVar("_Result")
 
 #: How a commit is refused to a member that is out of step with its group.
-_REBALANCED = (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION, ErrorCode.REBALANCE_IN_PROGRESS)
+_REBALANCED = (
+    ErrorCode.UNKNOWN_MEMBER_ID,
+    ErrorCode.ILLEGAL_GENERATION,
+    ErrorCode.REBALANCE_IN_PROGRESS,
+    ErrorCode.STALE_MEMBER_EPOCH,
+)
+#: The states of a group that is on its way from one assignment to the next.
+_REBALANCING = (
+    GroupState.PREPARING_REBALANCE,
+    GroupState.COMPLETING_REBALANCE,
+    GroupState.ASSIGNING,
+    GroupState.RECONCILING,
+)
 
 
 class EmbeddedBroker:
@@ -81,6 +94,7 @@ class EmbeddedBroker:
         self._loop.start()
         with self._loop.lock:
             self._check_retention_later()
+            self._check_transactions_later()
 
     def __repr__(self) -> str:
         return f"EmbeddedBroker({self.bootstrap_servers!r}{', closed' if self._closed else ''})"
@@ -209,6 +223,34 @@ class EmbeddedBroker:
                 raise BrokerError(f"There is no partition {name}-{partition} on the embedded broker.")
             return log.records(start)
 
+    def compact(self, name: str) -> None:
+        """Clean a compacted topic now, whatever the age of its records: of each key the latest one stays.
+
+        As Kafka's cleaner would once every segment is closed; tombstones stay for `delete.retention.ms`, counted from
+        the first cleaning that met them.
+
+        Raises:
+            BrokerError: there is no such topic, or its `cleanup.policy` has no `compact`.
+        """
+
+        def clean() -> None:
+            topic = self._topic(name)
+            if not topic.log_config.compact:
+                policy = topic.config("cleanup.policy")
+                raise Refused(
+                    ErrorCode.POLICY_VIOLATION,
+                    f"Topic {name!r} is not compacted: its cleanup.policy is {policy}, set it to compact.",
+                )
+            for log in topic.partitions:
+                log.compact(topic.log_config, self._node.now_ms(), everything=True)
+
+        self._ask(clean)
+
+    def transactions(self) -> tuple[DescribedTransaction, ...]:
+        """Every transactional id as it is now: state, producer, partitions, and the groups whose offsets are in it."""
+        with self._held():
+            return self._node.transactions.transactions()
+
     def delete_records(self, name: str, before: Mapping[int, int]) -> None:
         """Delete each named partition's records below an offset (-1: all).
 
@@ -261,7 +303,7 @@ class EmbeddedBroker:
             offsets = (OffsetCommit(topic=topic, partition=p, offset=offset) for p, offset in positions.items())
             with self._held():
                 groups = self._node.groups
-                generation = groups.generation(group)
+                generation = groups.generation(group, member)
                 request = CommitOffsets(
                     group_id=group, member_id=member, generation_id=generation, offsets=tuple(offsets)
                 )
@@ -275,7 +317,7 @@ class EmbeddedBroker:
 
     def rebalancing(self, group: str) -> bool:
         """Whether a group is between two generations: its members are joining, or wait for their partitions."""
-        return self.describe_group(group).state in (GroupState.PREPARING_REBALANCE, GroupState.COMPLETING_REBALANCE)
+        return self.describe_group(group).state in _REBALANCING
 
     def delete_group(self, group: str) -> None:
         """Delete a group and its offsets; one that is not there is no error.
@@ -379,6 +421,14 @@ class EmbeddedBroker:
             self._check_retention_later()
 
         self._loop.call_later(self._node.settings.int("log.retention.check.interval.ms"), check)
+
+    def _check_transactions_later(self) -> None:
+        def check() -> None:
+            self._node.transactions.apply_time(self._node.now_ms())
+            self._check_transactions_later()
+
+        interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms"
+        self._loop.call_later(self._node.settings.int(interval), check)
 
     def _failed(self, failure: BaseException) -> None:
         if len(self._failures) < _FAILURES_KEPT:

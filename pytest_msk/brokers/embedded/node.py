@@ -1,4 +1,4 @@
-"""What timestamps may lie ahead of: clients stamp records with the machine's time, whatever the clock."""
+"""The node: what the broker knows and keeps, for its handlers and for its Python face."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator
 
 from ...clock import Clock, RealClock
+from .consumer_groups import ConsumerGroupConfig
 from .errors import ErrorCode, Refused
 from .groups import GroupConfig, GroupCoordinator
 from .log import PartitionLog
 from .loop import Loop
 from .settings import Settings
 from .topics import Topic, Topics
+from .transactions import EndedTransaction, Producer, TransactionConfig, TransactionCoordinator
 from .waiting import Waiting
 
 __all__ = ["NODE_ID", "Node"]
@@ -51,6 +53,21 @@ class Node:
                 hold_heartbeats=hold_heartbeats,
             ),
             wall_ms=self.now_ms,
+            topics=self.topics,
+            consumer_config=ConsumerGroupConfig(
+                assignors=tuple((settings.get("group.consumer.assignors") or "").split(",")),
+                session_timeout_ms=settings.int("group.consumer.session.timeout.ms"),
+                heartbeat_interval_ms=settings.int("group.consumer.heartbeat.interval.ms"),
+                max_size=settings.int("group.consumer.max.size"),
+            ),
+        )
+        self.transactions = TransactionCoordinator(
+            TransactionConfig(
+                max_timeout_ms=settings.int("transaction.max.timeout.ms"),
+                id_expiration_ms=settings.int("transactional.id.expiration.ms"),
+            ),
+            lambda: next(self.producer_ids),
+            self._end_transaction,
         )
         self._real = RealClock()
 
@@ -63,14 +80,33 @@ class Node:
         return max(self.clock.now_ms(), self._real.now_ms())
 
     def apply_time(self, now_ms: int) -> None:
-        """Delete what is due: records by their topic's retention, committed offsets by the broker's."""
-        self.topics.retain(now_ms)
+        """Do what is due: transactions that took too long, the cleaning of logs, committed offsets that expired."""
+        self.transactions.apply_time(now_ms)
+        self.topics.clean(now_ms)
         self.groups.expire_offsets(now_ms)
+
+    def _end_transaction(self, ended: EndedTransaction) -> None:
+        for topic, partition in ended.partitions:
+            log = self.topics.log(topic, partition)
+            if log is not None:
+                self.write_marker(log, ended.producer, commit=ended.commit)
+        for group_id in ended.groups:
+            self.groups.end_transaction(group_id, ended.producer.id, commit=ended.commit)
+
+    def write_marker(self, log: PartitionLog, producer: Producer, *, commit: bool) -> ErrorCode:
+        """End a producer's transaction in a partition; the error if the partition knows a newer producer of that id."""
+        try:
+            appended = log.end_transaction(producer.id, producer.epoch, commit=commit, now_ms=self.now_ms())
+        except Refused as refused:
+            return refused.code
+        self.waiting.grown(log, appended.size)
+        return ErrorCode.NONE
 
     def delete_topic(self, topic: Topic) -> None:
         """Delete a topic with its records and every group's offsets in it."""
         self.topics.delete(topic)
         self.groups.forget_topic(topic.name)
+        self.transactions.forget_topic(topic.name)
         for log in topic.partitions:
             self.waiting.gone(log)
 

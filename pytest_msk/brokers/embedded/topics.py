@@ -6,6 +6,7 @@ import os
 import string
 from collections.abc import Iterator, Mapping
 
+from ._consumer_group import TopicInfo
 from .errors import ErrorCode, Refused
 from .log import LogConfig, PartitionLog
 from .settings import TOPIC_CONFIGS, Settings
@@ -80,6 +81,11 @@ class Topic:
             compact="compact" in policy,
             retention_ms=int(self.config("retention.ms")),
             retention_bytes=int(self.config("retention.bytes")),
+            segment_ms=int(self.config("segment.ms")),
+            min_compaction_lag_ms=int(self.config("min.compaction.lag.ms")),
+            max_compaction_lag_ms=int(self.config("max.compaction.lag.ms")),
+            min_cleanable_dirty_ratio=float(self.config("min.cleanable.dirty.ratio")),
+            delete_retention_ms=int(self.config("delete.retention.ms")),
         )
         self.min_insync_replicas = int(self.config("min.insync.replicas"))
 
@@ -98,6 +104,8 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        #: Another number whenever a topic was created, grown or deleted.
+        self.version = 0
         self._by_name: dict[str, Topic] = {}
         self._by_id: dict[bytes, Topic] = {}
 
@@ -111,6 +119,10 @@ class Topics:
     def by_id(self, topic_id: bytes) -> Topic | None:
         """The topic of that id, if there is one."""
         return self._by_id.get(topic_id)
+
+    def infos(self) -> dict[str, TopicInfo]:
+        """Every topic's id and number of partitions, by name."""
+        return {topic.name: TopicInfo(topic.id, len(topic.partitions)) for topic in self}
 
     def log(self, name: str, partition: int) -> PartitionLog | None:
         """A partition's log, if there is one."""
@@ -169,6 +181,7 @@ class Topics:
         if not validate_only:
             self._by_name[name] = topic
             self._by_id[topic.id] = topic
+            self.version += 1
         return topic
 
     def _check_collision(self, name: str) -> None:
@@ -185,6 +198,7 @@ class Topics:
     def delete(self, topic: Topic) -> None:
         """Remove a topic and its records."""
         del self._by_name[topic.name], self._by_id[topic.id]
+        self.version += 1
 
     def grow(self, topic: Topic, total: int, *, validate_only: bool = False) -> None:
         """Raise a topic's number of partitions.
@@ -207,9 +221,11 @@ class Topics:
             )
         if not validate_only:
             topic.grow(total)
+            self.version += 1
 
-    def retain(self, now_ms: int) -> None:
-        """Apply each topic's retention at a time (epoch milliseconds)."""
+    def clean(self, now_ms: int) -> None:
+        """Apply each topic's retention and compaction at a time (epoch milliseconds)."""
         for topic in self:
             for log in topic.partitions:
                 log.retain(topic.log_config, now_ms)
+                log.compact(topic.log_config, now_ms)

@@ -250,6 +250,8 @@ def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode]) -> tup
 def _field(field: _Field, version: int, flexible: bool) -> tuple[_Decode, _Encode]:
     if field.children:
         codec = _struct(field.children, version, flexible)
+        if field.nullable and not field.array:
+            codec = _nullable_struct(codec)
     elif field.type in _FIXED:
         codec = _fixed(_FIXED[field.type])
     else:
@@ -297,6 +299,21 @@ def _struct(fields: Sequence[_Field], version: int, flexible: bool) -> tuple[_De
             step(out, message)
         if flexible:
             out.append(b"\0")  # no tagged fields: each has a default that suits a single broker
+
+    return decode, encode
+
+
+def _nullable_struct(codec: tuple[_Decode, _Encode]) -> tuple[_Decode, _Encode]:
+    """A struct behind a byte that is -1 where there is none."""
+    decode_struct, encode_struct = codec
+
+    def decode(data: memoryview, at: int) -> tuple[Struct | None, int]:
+        return (None, at + 1) if data[at] == 0xFF else decode_struct(data, at + 1)
+
+    def encode(out: list[Buffer], message: Struct | None) -> None:
+        out.append(b"\xff" if message is None else b"\x01")
+        if message is not None:
+            encode_struct(out, message)
 
     return decode, encode
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 from ..connection import Call
 from ..errors import ErrorCode, Refused
-from ..limits import TRANSACTIONS_SENTENCE
 from ..messages import APIS
 from ..messages.metadata import API_VERSIONS, DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA
 from ..messages.records import PRODUCE
@@ -129,12 +128,9 @@ class _Cluster:
         return self._coordinator(key_type)
 
     def _coordinator(self, key_type: int) -> Struct:
-        if key_type == _GROUP:
+        if key_type in (_GROUP, _TRANSACTION):
             return {"error_code": ErrorCode.NONE, "error_message": None, **self._broker("node_id")}
         nowhere = {"node_id": -1, "host": "", "port": -1}
-        if key_type == _TRANSACTION:
-            code = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-            return {"error_code": code, "error_message": TRANSACTIONS_SENTENCE, **nowhere}
         return {
             "error_code": ErrorCode.INVALID_REQUEST,
             "error_message": f"No coordinator of type {key_type}",

@@ -14,6 +14,7 @@ from .fetch import check_epoch
 
 __all__ = ["handlers"]
 
+_READ_COMMITTED = 1
 _LATEST, _EARLIEST, _MAX_TIMESTAMP, _EARLIEST_LOCAL = -1, -2, -3, -4
 
 
@@ -32,16 +33,20 @@ class _Offsets:
             "topics": [
                 {
                     "name": topic["name"],
-                    "partitions": [self._list_one(topic["name"], partition) for partition in topic["partitions"]],
+                    "partitions": [
+                        self._list_one(topic["name"], partition, request["isolation_level"] == _READ_COMMITTED)
+                        for partition in topic["partitions"]
+                    ],
                 }
                 for topic in request["topics"]
             ]
         }
 
-    def _list_one(self, topic: str, partition: Struct) -> Struct:
+    def _list_one(self, topic: str, partition: Struct, committed: bool) -> Struct:
         index = partition["index"]
         try:
-            found = _find(self._log(topic, index, partition["current_leader_epoch"]), partition["timestamp"])
+            log = self._log(topic, index, partition["current_leader_epoch"])
+            found = _find(log, partition["timestamp"], log.last_stable_offset if committed else log.end_offset)
         except Refused as refused:
             return {"index": index, "error_code": refused.code}
         if found is None:
@@ -82,14 +87,13 @@ class _Offsets:
         return {"index": index, "error_code": ErrorCode.NONE, "leader_epoch": 0, "end_offset": log.end_offset}
 
 
-def _find(log: PartitionLog, timestamp: int) -> tuple[int, int] | None:
-    """The offset and timestamp that a ListOffsets timestamp stands for; None if there is none."""
+def _find(log: PartitionLog, timestamp: int, end: int) -> tuple[int, int] | None:
+    """The offset and timestamp that a ListOffsets timestamp stands for; None if there is none below `end`."""
     if timestamp == _LATEST:
-        return log.end_offset, -1
+        return end, -1
     if timestamp in (_EARLIEST, _EARLIEST_LOCAL):
         return log.start_offset, -1
-    if timestamp == _MAX_TIMESTAMP:
-        return log.find_max_timestamp()
-    if timestamp < 0:
+    if timestamp < 0 and timestamp != _MAX_TIMESTAMP:
         raise Refused(ErrorCode.UNSUPPORTED_VERSION)
-    return log.find_timestamp(timestamp)
+    found = log.find_max_timestamp() if timestamp == _MAX_TIMESTAMP else log.find_timestamp(timestamp)
+    return found if found is not None and found[0] < end else None
