@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import time
 
 import cramjam
@@ -10,14 +11,21 @@ import pytest
 from kafka_api import ask, fetch, list_offsets, produce
 from kafka_wire import batch, init_producer_id, record
 
+UNKNOWN_SERVER_ERROR = -1
 CORRUPT, UNKNOWN_TOPIC, TOO_LARGE, INVALID_TIMESTAMP, INVALID_RECORD = 2, 3, 10, 32, 87
 OUT_OF_ORDER, INVALID_EPOCH, UNSUPPORTED_CODEC = 45, 47, 76
 HOUR = 3_600_000
 
+
+def lz4(data):
+    """A frame of one block, independent of others as Kafka wants it; the block is stored uncompressed."""
+    return bytes.fromhex("04224d18604082") + struct.pack("<I", len(data) | 1 << 31) + data + bytes(4)
+
+
 COMPRESSED = {
     1: gzip.compress,
     2: lambda data: bytes(cramjam.snappy.compress_raw(data)),
-    3: lambda data: bytes(cramjam.lz4.compress(data)),
+    3: lz4,
     4: lambda data: bytes(cramjam.zstd.compress(data)),
 }
 
@@ -63,7 +71,7 @@ def test_zstandard_needs_version_7(wire, name, version):
 @pytest.mark.parametrize("codec", [5, 6, 7])
 def test_a_compression_that_does_not_exist_is_refused(wire, name, codec):
     answer = produce(wire, name, batch(record(0, b"a"), attributes=codec))
-    assert answer["error_code"] in (CORRUPT, INVALID_RECORD, -1)
+    assert answer["error_code"] == UNKNOWN_SERVER_ERROR
     assert fetch(wire, name)["high_watermark"] == 0
 
 
@@ -91,18 +99,13 @@ def test_the_limit_is_the_whole_batch(wire, topic, extra, error):
     data = batch(record(0, b"x" * 500))
     name = topic(max_message_bytes=len(data) - extra)
     answer = produce(wire, name, data)
-    assert answer["error_code"] == error
-    if error:
-        assert answer["error_message"] == (
-            f"The record batch size in the append to {name}-0 is {len(data)} bytes which exceeds the maximum "
-            f"configured value of {len(data) - 1}."
-        )
+    assert (answer["error_code"], answer["error_message"]) == (error, None)
 
 
-@pytest.mark.parametrize("cut", [1, 30, 60])
+@pytest.mark.parametrize("cut", [1, 30, 60, 110, 160])
 def test_a_batch_that_is_cut_off_is_refused(wire, name, cut):
     data = batch(record(0, b"x" * 100))
-    assert produce(wire, name, data[:-cut])["error_code"] in (CORRUPT, INVALID_RECORD)
+    assert produce(wire, name, data[:-cut])["error_code"] == INVALID_RECORD
     assert fetch(wire, name)["high_watermark"] == 0
 
 
@@ -112,9 +115,8 @@ def test_a_batch_without_records_is_refused(wire, name):
     assert fetch(wire, name)["high_watermark"] == 0
 
 
-@pytest.mark.parametrize("data", [None, b""], ids=["null", "empty"])
-def test_no_batch_at_all_is_refused(wire, name, data):
-    assert produce(wire, name, data)["error_code"] == INVALID_RECORD
+def test_no_batch_at_all_is_refused(wire, name):
+    assert produce(wire, name, b"")["error_code"] == INVALID_RECORD
 
 
 def test_a_wrong_checksum_is_corrupt(wire, name):
@@ -129,9 +131,9 @@ def test_any_byte_that_changes_behind_the_checksum_is_noticed(wire, name, at):
     assert fetch(wire, name)["high_watermark"] == 0
 
 
-@pytest.mark.parametrize("magic", [0, 1, 3])
-def test_other_formats_are_refused(wire, name, magic):
-    assert produce(wire, name, batch(record(0, b"x"), magic=magic))["error_code"] in (CORRUPT, INVALID_RECORD)
+@pytest.mark.parametrize(("magic", "error"), [(0, INVALID_RECORD), (1, INVALID_RECORD), (3, CORRUPT)])
+def test_other_formats_are_refused(wire, name, magic, error):
+    assert produce(wire, name, batch(record(0, b"x"), magic=magic))["error_code"] == error
     assert fetch(wire, name)["high_watermark"] == 0
 
 
@@ -142,8 +144,13 @@ def test_every_record_without_a_key_is_named(wire, topic):
     name = topic(cleanup_policy="compact")
     answer = produce(wire, name, batch(record(0, b"a"), record(1, b"b", key=b"k"), record(2, b"c")))
     assert answer["error_code"] == INVALID_RECORD
-    text = f"Compacted topic cannot accept message without key in topic partition {name}-0."
+    text = f"Compacted topic cannot accept message without key in topic partition {name}-0"
     assert answer["record_errors"] == [{"batch_index": at, "message": text} for at in (0, 2)]
+    shown = ", ".join(f"RecordError(batchIndex={at}, message='{text}')" for at in (0, 2))
+    assert answer["error_message"] == (
+        "One or more records have been rejected due to 2 record errors in total, and only showing the first three "
+        f"errors at most: [{shown}]"
+    )
 
 
 def test_a_tombstone_has_a_key(wire, topic):
@@ -228,10 +235,9 @@ def test_every_kind_of_acks_tells_the_offset(wire, name, acks):
     assert [produce(wire, name, batch(record(0, b"x")), acks=acks)["base_offset"] for _ in range(3)] == [0, 1, 2]
 
 
-def test_more_copies_than_there_are_refuse_those_who_want_all(wire, topic):
+def test_more_copies_than_there_are_means_all_that_there_are(wire, topic):
     name = topic(min_insync_replicas=2)
-    assert produce(wire, name, batch(record(0, b"x")), acks=-1)["error_code"] == 19
-    assert produce(wire, name, batch(record(0, b"x")), acks=1)["base_offset"] == 0
+    assert produce(wire, name, batch(record(0, b"x")), acks=-1)["error_code"] == 0
 
 
 def test_the_start_of_the_log_is_in_the_answer(wire, name, msk_broker):
@@ -263,12 +269,12 @@ def test_the_sixth_last_batch_is_no_longer_known(wire, name, producer):
     for sequence in range(6):
         assert sent(wire, name, producer(sequence)) == (0, sequence)
     assert sent(wire, name, producer(1)) == (0, 1)
-    assert sent(wire, name, producer(0))[0] in (OUT_OF_ORDER, 46)
+    assert sent(wire, name, producer(0))[0] == OUT_OF_ORDER
 
 
 def test_a_repeated_batch_of_another_size_is_out_of_order(wire, name, producer):
     assert sent(wire, name, producer(0, count=3)) == (0, 0)
-    assert sent(wire, name, producer(0, count=2))[0] in (OUT_OF_ORDER, 46)
+    assert sent(wire, name, producer(0, count=2))[0] == OUT_OF_ORDER
     assert sent(wire, name, producer(0, count=3)) == (0, 0)
 
 

@@ -91,7 +91,8 @@ class BatchHeader(NamedTuple):
         """The header of the batch that begins at `at`.
 
         Raises:
-            Refused: CORRUPT_MESSAGE, the bytes end inside the header or the batch; INVALID_RECORD, an older format.
+            Refused: INVALID_RECORD, an older format, or the bytes end inside the batch: as for Kafka, that is no batch.
+                CORRUPT_MESSAGE, a newer format.
         """
         if len(data) - at > _MAGIC_AT and data[at + _MAGIC_AT] < 2:
             raise Refused(
@@ -99,10 +100,12 @@ class BatchHeader(NamedTuple):
                 "Produce requests are only allowed to contain record batches with magic version 2",
             )
         if len(data) - at < HEADER_BYTES:
-            raise Refused(ErrorCode.CORRUPT_MESSAGE, "The record batch is shorter than its header.")
+            raise Refused(ErrorCode.INVALID_RECORD, "The record batch is shorter than its header.")
         header = cls._make(_HEADER.unpack_from(data, at))
-        if header.magic != 2 or header.length < HEADER_BYTES - 12 or at + 12 + header.length > len(data):
-            raise Refused(ErrorCode.CORRUPT_MESSAGE, "The record batch's magic or length is wrong.")
+        if header.magic != 2:
+            raise Refused(ErrorCode.CORRUPT_MESSAGE, f"Invalid magic found in record: {header.magic}")
+        if header.length < HEADER_BYTES - 12 or at + 12 + header.length > len(data):
+            raise Refused(ErrorCode.INVALID_RECORD, "The record batch's length is wrong.")
         return header
 
 

@@ -185,7 +185,7 @@ class PartitionLog:
         if header.producer_id >= 0 and header.base_sequence < 0:
             raise Refused(ErrorCode.INVALID_RECORD, f"Invalid sequence number {header.base_sequence} in record batch")
         if header.codec > 4:
-            raise Refused(ErrorCode.CORRUPT_MESSAGE, f"Unknown compression type id: {header.codec}")
+            raise Refused(ErrorCode.UNKNOWN_SERVER_ERROR, f"Unknown compression type id: {header.codec}")
         if not config.log_append_time and (
             header.max_timestamp - latest_ms > config.timestamp_after_max_ms
             or config.timestamp_before_max_ms != _FOREVER
@@ -200,7 +200,7 @@ class PartitionLog:
             (
                 index,
                 f"Timestamp {record.timestamp} of message with offset {record.offset} is out of range. The timestamp "
-                f"should be within [{max(now_ms - before, 0)}, {latest_ms + after}]",
+                f"should be within [{now_ms - before}, {latest_ms + after}]",
             )
             for index, record in enumerate(records_of(records))
             if now_ms - record.timestamp > before or record.timestamp - latest_ms > after
@@ -211,13 +211,14 @@ class PartitionLog:
             )
 
     def _check_keys(self, records: Buffer) -> None:
-        text = f"Compacted topic cannot accept message without key in topic partition {self.topic}-{self.partition}."
+        text = f"Compacted topic cannot accept message without key in topic partition {self.topic}-{self.partition}"
         wrong = tuple((index, text) for index, record in enumerate(records_of(records)) if record.key is None)
         if wrong:
+            shown = ", ".join(f"RecordError(batchIndex={at}, message='{text}')" for at, text in wrong[:3])
             raise Refused(
                 ErrorCode.INVALID_RECORD,
                 f"One or more records have been rejected due to {len(wrong)} record errors in total, and only showing "
-                f"the first three errors at most: {list(wrong[:3])}",
+                f"the first three errors at most: [{shown}]",
                 wrong,
             )
 

@@ -108,7 +108,8 @@ class _Fetch:
                 committed=committed,
             )
         except Refused as refused:
-            found.failed = True
+            # A leader that fails answers at once; what it does not have does not end the wait for what it has.
+            found.failed |= refused.code is not ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             return {
                 "index": index,
                 "error_code": refused.code,

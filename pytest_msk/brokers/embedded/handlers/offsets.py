@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from ..connection import Call
@@ -16,6 +17,7 @@ __all__ = ["handlers"]
 
 _READ_COMMITTED = 1
 _LATEST, _EARLIEST, _MAX_TIMESTAMP, _EARLIEST_LOCAL = -1, -2, -3, -4
+_SINCE = {_MAX_TIMESTAMP: 7, _EARLIEST_LOCAL: 8}
 
 
 def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
@@ -28,23 +30,27 @@ class _Offsets:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    def list_offsets(self, _call: Call, request: Struct) -> Struct:
+    def list_offsets(self, call: Call, request: Struct) -> Struct:
+        committed = request["isolation_level"] == _READ_COMMITTED
+        times = Counter((topic["name"], each["index"]) for topic in request["topics"] for each in topic["partitions"])
+
+        def answer(topic: str, partition: Struct) -> Struct:
+            if times[topic, partition["index"]] > 1:
+                return {"index": partition["index"], "error_code": ErrorCode.INVALID_REQUEST}
+            return self._list_one(call.version, topic, partition, committed)
+
         return {
             "topics": [
-                {
-                    "name": topic["name"],
-                    "partitions": [
-                        self._list_one(topic["name"], partition, request["isolation_level"] == _READ_COMMITTED)
-                        for partition in topic["partitions"]
-                    ],
-                }
+                {"name": topic["name"], "partitions": [answer(topic["name"], each) for each in topic["partitions"]]}
                 for topic in request["topics"]
             ]
         }
 
-    def _list_one(self, topic: str, partition: Struct, committed: bool) -> Struct:
+    def _list_one(self, version: int, topic: str, partition: Struct, committed: bool) -> Struct:
         index = partition["index"]
         try:
+            if version < _SINCE.get(partition["timestamp"], 0):
+                raise Refused(ErrorCode.UNSUPPORTED_VERSION)
             log = self._log(topic, index, partition["current_leader_epoch"])
             found = _find(log, partition["timestamp"], log.last_stable_offset if committed else log.end_offset)
         except Refused as refused:

@@ -135,5 +135,6 @@ def _refusal(index: int, refused: Refused) -> Struct:
         "error_code": refused.code,
         "base_offset": -1,
         "record_errors": [{"batch_index": at, "message": text} for at, text in refused.record_errors],
-        "error_message": refused.message,
+        # Kafka tells producers no more than the code, but where single records are at fault.
+        "error_message": refused.message if refused.record_errors else None,
     }
