@@ -41,7 +41,8 @@ class _Offsets:
     def _list_one(self, topic: str, partition: Struct) -> Struct:
         index = partition["index"]
         try:
-            found = _find(self._log(topic, index, partition["current_leader_epoch"]), partition["timestamp"])
+            log = self._log(topic, index, partition["current_leader_epoch"])
+            found = _find(log, partition["timestamp"])
         except Refused as refused:
             return {"index": index, "error_code": refused.code}
         if found is None:
@@ -52,12 +53,12 @@ class _Offsets:
             "error_code": ErrorCode.NONE,
             "timestamp": timestamp,
             "offset": offset,
-            "leader_epoch": 0,
+            "leader_epoch": log.replicas.epoch_at(offset),
         }
 
     def _log(self, topic: str, index: int, epoch: int) -> PartitionLog:
         log = self._node.log(topic, index)
-        check_epoch(epoch)
+        check_epoch(log, epoch)
         return log
 
     def offset_for_leader_epoch(self, _call: Call, request: Struct) -> Struct:
@@ -77,9 +78,11 @@ class _Offsets:
             log = self._log(topic, index, partition["current_leader_epoch"])
         except Refused as refused:
             return {"index": index, "error_code": refused.code}
-        if partition["leader_epoch"] != 0:
+        found = log.replicas.epoch_end(partition["leader_epoch"], log.end_offset)
+        if found is None:
             return {"index": index, "error_code": ErrorCode.NONE}
-        return {"index": index, "error_code": ErrorCode.NONE, "leader_epoch": 0, "end_offset": log.end_offset}
+        epoch, end = found
+        return {"index": index, "error_code": ErrorCode.NONE, "leader_epoch": epoch, "end_offset": end}
 
 
 def _find(log: PartitionLog, timestamp: int) -> tuple[int, int] | None:
