@@ -188,7 +188,8 @@ class EmbeddedBroker:
         """
         if self._closed or os.getpid() != self._pid:
             return
-        self._loop.call(self._recover)
+        if not (self._gate.open and self._gate.idle and self._cluster.at_home):
+            self._loop.call(self._recover)
         self._faults.reset()
 
     # --- clients --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from ...clock import Clock, RealClock
 from ...errors import BrokerError
+from .. import MOST_NODES
 from .groups import GroupConfig, GroupCoordinator
 from .log import PartitionLog
 from .loop import Loop
@@ -16,11 +17,10 @@ from .settings import Settings
 from .topics import Topic, Topics
 from .waiting import Waiting
 
-__all__ = ["MOST_NODES", "ZONES", "Cluster", "cluster_settings"]
+__all__ = ["ZONES", "Cluster", "cluster_settings"]
 
 #: The availability zones of a cluster, as MSK names them in `broker.rack`.
 ZONES = ("use1-az1", "use1-az2", "use1-az3")
-MOST_NODES = 30
 
 # As many partitions as Kafka's __consumer_offsets and __transaction_state have: they spread coordinators over nodes.
 _COORDINATORS = 50
@@ -55,6 +55,8 @@ class Cluster:
         self.cluster_id = os.urandom(11).hex()  # 22 characters, as Kafka's own
         self.ids = tuple(range(1, nodes + 1))
         self.up = set(self.ids)
+        #: Whether every node is up and everything is led by its preferred leader.
+        self.at_home = True
         self.topics = Topics(settings, self.ids, self.up)
         self.waiting = Waiting(loop)
         self.producer_ids: Iterator[int] = itertools.count()
@@ -118,6 +120,7 @@ class Cluster:
 
     def move_coordinator(self, key: str, node: int) -> bool:
         """Let another node coordinate a group or a transaction, and all that share its partition; whether it could."""
+        self.at_home = False
         return self._coordinator(key).move(node, end=0)
 
     def _coordinator(self, key: str) -> Replicas:
@@ -125,6 +128,7 @@ class Cluster:
 
     def set_up(self, nodes: set[int]) -> None:
         """These nodes are up now, and no others: leaders that went are followed by others."""
+        self.at_home = False
         self.up.clear()
         self.up |= nodes
         for replicas in self._coordinators:
@@ -141,6 +145,7 @@ class Cluster:
 
     def move_leader(self, log: PartitionLog, node: int) -> bool:
         """Let another node that is in sync lead a partition; whether it could."""
+        self.at_home = False
         moved = log.replicas.move(node, end=log.end_offset)
         self.waiting.gone(log)
         return moved
@@ -153,6 +158,7 @@ class Cluster:
             for log in topic.partitions:
                 if log.replicas.leader != log.replicas.nodes[0]:
                     self.move_leader(log, log.replicas.nodes[0])
+        self.at_home = self.whole
 
 
 def _java_hash(text: str) -> int:

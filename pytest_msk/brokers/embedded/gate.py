@@ -100,6 +100,11 @@ class Gate:
         """Whether requests go straight to their handlers: there is no fault, and none are recorded."""
         return self._open
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request is delayed."""
+        return not self._delayed
+
     def look(self) -> None:
         """The faults or the record of requests have changed."""
         self._open = not len(self.faults) and not self.requests.on

@@ -158,9 +158,7 @@ class BrokerNodes(Mapping[int, BrokerNode]):
         """
         with self._held():
             if not self._cluster.move_coordinator(group, node):
-                raise BrokerError(
-                    f"Node {node} cannot coordinate group {group!r}: it is down, or has no replica."
-                )
+                raise BrokerError(f"Node {node} cannot coordinate group {group!r}: it is down, or has no replica.")
 
     def _log(self, topic: str, partition: int) -> PartitionLog:
         log = self._cluster.topics.log(topic, partition)
