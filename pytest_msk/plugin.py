@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from .sandbox import MskEsm, MskTopic, Sandbox
 
 MARKER = (
-    "msk(*, broker=None, clock=None): settings of one test. broker: the kind of broker it needs (embedded, container, "
-    "external) or a list of kinds, whatever the option says. clock: where msk_clock starts, an aware datetime, an ISO "
-    "8601 text or epoch seconds, in place of the real now."
+    "msk(*, broker=None, clock=None): settings of one test. broker: the kind of broker it needs (embedded, embedded:3 "
+    "for three nodes, container, external) or a list of kinds, whatever the option says. clock: where msk_clock "
+    "starts, an aware datetime, an ISO 8601 text or epoch seconds, in place of the real now."
 )
+_BROKERS = pytest.StashKey["Brokers"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,6 +53,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if "msk_broker" in getattr(item, "fixturenames", ()):
         _refuse_unparametrized(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """End what the test let its broker do wrong: before its fixtures end, which need the broker."""
+    brokers = item.config.stash.get(_BROKERS, None)
+    if brokers is not None:
+        brokers.recover()
+    own = getattr(item, "funcargs", {}).get("msk_broker")  # a project's own, in place of the session's
+    recover = getattr(own, "recover", None)
+    if callable(recover):
+        recover()
 
 
 def _refuse_unparametrized(item: pytest.Item) -> None:
@@ -102,7 +115,9 @@ def _msk_brokers(pytestconfig: pytest.Config) -> Iterator[Brokers]:
         timeout=options.TIMEOUT.value(pytestconfig),
         report=terminal.write_line if terminal is not None else print,
     )
+    pytestconfig.stash[_BROKERS] = brokers
     yield brokers
+    del pytestconfig.stash[_BROKERS]
     brokers.close()
 
 

@@ -133,19 +133,21 @@ def check_crc(header: BatchHeader, batch: Buffer) -> None:
         )
 
 
-def stored(header: BatchHeader, batch: Buffer, base_offset: int, *, append_time: int | None = None) -> bytes:
-    """The batch as the log keeps it: at its own offset, in leader epoch 0.
+def stored(
+    header: BatchHeader, batch: Buffer, base_offset: int, *, append_time: int | None = None, leader_epoch: int = 0
+) -> bytes:
+    """The batch as the log keeps it: at its own offset, in its leader's epoch.
 
     Args:
         append_time: stamps the whole batch with this time (epoch ms), for `message.timestamp.type=LogAppendTime`.
     """
     if append_time is None:
-        return b"".join((_PREFIX.pack(base_offset, header.length, 0), batch[_MAGIC_AT:]))
+        return b"".join((_PREFIX.pack(base_offset, header.length, leader_epoch), batch[_MAGIC_AT:]))
     attributes = header.attributes | _LOG_APPEND_TIME
     tail = b"".join(
         (struct.pack(">hiqq", attributes, header.last_offset_delta, header.base_timestamp, append_time), batch[43:])
     )
-    return _BEFORE_CRC.pack(base_offset, header.length, 0, 2, google_crc32c.value(tail)) + tail
+    return _BEFORE_CRC.pack(base_offset, header.length, leader_epoch, 2, google_crc32c.value(tail)) + tail
 
 
 def decompress(codec: int, body: Buffer) -> bytes:

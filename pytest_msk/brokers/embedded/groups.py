@@ -388,6 +388,21 @@ class GroupCoordinator:
             known = ", ".join(each.member_id for each in self.describe(group_id).members) or "none"
             raise BrokerError(f"Group {group_id!r} has no member {member_id!r}; its members are: {known}.")
 
+    def rebalance(self, group_id: str) -> None:
+        """Let a group's members join again now.
+
+        Raises:
+            BrokerError: there is no such group, or it has no members.
+        """
+        group = self._groups.get(group_id)
+        if group is None or not group.members:
+            known = ", ".join(sorted(each.group_id for each in self._groups.values() if each.members)) or "none"
+            raise BrokerError(
+                f"Group {group_id!r} has no members that could rebalance; the groups with members are: {known}."
+            )
+        if group.can_rebalance:  # else it does already
+            self._rebalance.prepare(group)
+
     def close(self) -> None:
         """Cancel every timer and forget every waiting reply: the broker ends."""
         self._held.close()

@@ -1,7 +1,8 @@
 """The log of one partition: batches in offset order, appended at the end, trimmed from the start.
 
 Pure: no I/O, no thread, and the time is handed in. Batches are kept as they came, so that neither an append nor a read
-does any work per record. There is one replica: the high watermark is the log's end, the leader epoch is always 0.
+does any work per record. Who leads the partition and who is in sync is kept beside the log, in its `replicas`; all that
+are in sync have every record at once, so that the high watermark is the log's end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .batch import BatchHeader, RecordInBatch, check_crc, end_marker, records_of
 from .compaction import Cleaner
 from .errors import ErrorCode, Refused
 from .producers import ProducerStates
+from .replicas import Replicas
 from .wire import Buffer
 
 __all__ = ["Appended", "LogConfig", "PartitionLog"]
@@ -57,11 +59,16 @@ class Appended:
 
 
 class PartitionLog:
-    """One partition's log."""
+    """One partition's log.
 
-    def __init__(self, topic: str, partition: int) -> None:
+    Args:
+        replicas: on which nodes it lies; on one by default.
+    """
+
+    def __init__(self, topic: str, partition: int, replicas: Replicas | None = None) -> None:
         self.topic = topic
         self.partition = partition
+        self.replicas = Replicas() if replicas is None else replicas
         self.size = 0
         self._start = 0
         self._end = 0
@@ -224,7 +231,7 @@ class PartitionLog:
 
     def _store(self, header: BatchHeader, records: Buffer, append_time: int | None) -> Appended:
         base = self._end
-        batch = stored(header, records, base, append_time=append_time)
+        batch = stored(header, records, base, append_time=append_time, leader_epoch=self.replicas.leader_epoch)
         self._bases.append(base)
         self._max_timestamps.append(header.max_timestamp if append_time is None else append_time)
         self._batches.append(batch)
@@ -360,6 +367,16 @@ class PartitionLog:
         self._transactions.trimmed(before)
         self.size -= sum(map(len, self._batches[:gone]))
         del self._bases[:gone], self._max_timestamps[:gone], self._batches[:gone]
+
+    def truncate(self, end: int) -> None:
+        """Lose the records from an offset on: an unclean leader does not have them."""
+        while self._bases and self._bases[-1] >= end:
+            self.size -= len(self._batches.pop())
+            del self._bases[-1], self._max_timestamps[-1]
+        self._end = min(self._end, end)
+        self._start = min(self._start, self._end)
+        self._producers.truncate(self._end)
+        self._transactions.truncated(self._end)
 
     def retain(self, config: LogConfig, now_ms: int) -> bool:
         """Apply `retention.ms` and `retention.bytes` batch by batch, oldest first; whether something went."""

@@ -86,6 +86,16 @@ class ProducerStates:
         producer.last_sequence = header.last_sequence
         producer.batches.append((header.base_sequence, header.last_sequence, base_offset))
 
+    def truncate(self, end: int) -> None:
+        """Forget the batches from an offset on; a producer that has none left starts where it is."""
+        for producer_id, producer in tuple(self._producers.items()):
+            while producer.batches and producer.batches[-1][2] >= end:
+                producer.batches.pop()
+            if producer.batches:
+                producer.last_sequence = producer.batches[-1][1]
+            else:
+                del self._producers[producer_id]
+
 
 def _older(producer_id: int, epoch: int, last: int) -> str:
     return f"Epoch of producer {producer_id} is {epoch}, which is smaller than the last seen epoch {last}"

@@ -142,7 +142,7 @@ TOPIC_CONFIGS: dict[str, ConfigKey] = _table(
     ConfigKey("segment.index.bytes", "int", "10485760", 4, broker="log.index.size.max.bytes"),
     ConfigKey("segment.jitter.ms", "long", "0", 0),
     ConfigKey("segment.ms", "long", "604800000", 1, acts=True),
-    ConfigKey("unclean.leader.election.enable", "boolean", "false", broker="unclean.leader.election.enable"),
+    ConfigKey("unclean.leader.election.enable", "boolean", "false", broker="unclean.leader.election.enable", acts=True),
 )
 
 BROKER_SETTINGS: dict[str, ConfigKey] = _table(
@@ -164,6 +164,7 @@ BROKER_SETTINGS: dict[str, ConfigKey] = _table(
     ConfigKey("log.retention.check.interval.ms", "long", "300000", 1, acts=True),
     ConfigKey("log.retention.hours", "int", "168", acts=True),
     ConfigKey("log.retention.minutes", "int", None, acts=True),
+    ConfigKey("max.connections", "int", "2147483647", 0, acts=True),
     ConfigKey("num.partitions", "int", "1", 1, acts=True),
     ConfigKey("offset.metadata.max.bytes", "int", "4096", acts=True),
     ConfigKey("offsets.retention.minutes", "int", "10080", 1, acts=True),

@@ -25,7 +25,17 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-__all__ = ["Api", "Buffer", "MalformedRequest", "Struct", "read_uvarint", "skip_tagged_fields", "write_uvarint"]
+__all__ = [
+    "Api",
+    "Buffer",
+    "Field",
+    "MalformedRequest",
+    "Struct",
+    "fields_of",
+    "read_uvarint",
+    "skip_tagged_fields",
+    "write_uvarint",
+]
 
 Struct: TypeAlias = dict[str, Any]
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -43,17 +53,34 @@ class MalformedRequest(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class Field:
+    """One line of a message table."""
+
     name: str
     type: str
     nullable: bool
     array: bool
     versions: range
     default: object
-    children: tuple[_Field, ...]
+    children: tuple[Field, ...]
+
+    @property
+    def has_default(self) -> bool:
+        """Whether the line gives a default."""
+        return self.default is not _NO_DEFAULT
 
 
-def _parse(table: str) -> tuple[_Field, ...]:
+@cache
+def fields_of(table: str) -> tuple[Field, ...]:
+    """The fields of a message table.
+
+    Raises:
+        ValueError: its indentation is wrong.
+    """
+    return _parse(table)
+
+
+def _parse(table: str) -> tuple[Field, ...]:
     lines = [(len(line) - len(line.lstrip()), line.strip()) for line in table.splitlines() if line.strip()]
     fields, rest = _parse_block(lines, 0, lines[0][0] if lines else 0)
     if rest != len(lines):
@@ -61,19 +88,19 @@ def _parse(table: str) -> tuple[_Field, ...]:
     return fields
 
 
-def _parse_block(lines: Sequence[tuple[int, str]], at: int, indent: int) -> tuple[tuple[_Field, ...], int]:
-    fields: list[_Field] = []
+def _parse_block(lines: Sequence[tuple[int, str]], at: int, indent: int) -> tuple[tuple[Field, ...], int]:
+    fields: list[Field] = []
     while at < len(lines) and lines[at][0] == indent:
         declaration, _, default = lines[at][1].partition(" = ")
         name, _, rest = declaration.partition(": ")
         kind, _, versions = rest.partition(" ")
         at += 1
-        children: tuple[_Field, ...] = ()
+        children: tuple[Field, ...] = ()
         if at < len(lines) and lines[at][0] > indent:
             children, at = _parse_block(lines, at, lines[at][0])
         base = kind.removesuffix("?").removeprefix("[]")
         fields.append(
-            _Field(
+            Field(
                 name=name,
                 type=base,
                 nullable=kind.endswith("?"),
@@ -103,7 +130,7 @@ def _parse_default(text: str) -> object:
     )
 
 
-def _value_if_absent(field: _Field) -> object:
+def _value_if_absent(field: Field) -> object:
     if field.default is not _NO_DEFAULT:
         return field.default
     return None if field.nullable else () if field.array else _ABSENT.get(field.type, 0)
@@ -247,7 +274,7 @@ def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode]) -> tup
 # --- structs ------------------------------------------------------------------------------------------------------
 
 
-def _field(field: _Field, version: int, flexible: bool) -> tuple[_Decode, _Encode]:
+def _field(field: Field, version: int, flexible: bool) -> tuple[_Decode, _Encode]:
     if field.children:
         codec = _struct(field.children, version, flexible)
         if field.nullable and not field.array:
@@ -259,9 +286,9 @@ def _field(field: _Field, version: int, flexible: bool) -> tuple[_Decode, _Encod
     return _array(field.nullable, flexible, codec) if field.array else codec
 
 
-def _runs(fields: Sequence[_Field]) -> Iterator[list[_Field]]:
+def _runs(fields: Sequence[Field]) -> Iterator[list[Field]]:
     """Neighbouring fields of fixed size together, so that one call packs or unpacks them; the others alone."""
-    run: list[_Field] = []
+    run: list[Field] = []
     for field in fields:
         if field.type in _FIXED and not field.array and not field.children:
             run.append(field)
@@ -274,7 +301,7 @@ def _runs(fields: Sequence[_Field]) -> Iterator[list[_Field]]:
         yield run
 
 
-def _struct(fields: Sequence[_Field], version: int, flexible: bool) -> tuple[_Decode, _Encode]:
+def _struct(fields: Sequence[Field], version: int, flexible: bool) -> tuple[_Decode, _Encode]:
     present = [field for field in fields if version in field.versions]
     absent = {field.name: _value_if_absent(field) for field in fields if version not in field.versions}
     decoders: list[Callable[[memoryview, int, Struct], int]] = []
@@ -318,7 +345,7 @@ def _nullable_struct(codec: tuple[_Decode, _Encode]) -> tuple[_Decode, _Encode]:
     return decode, encode
 
 
-def _decode_run(run: Sequence[_Field]) -> Callable[[memoryview, int, Struct], int]:
+def _decode_run(run: Sequence[Field]) -> Callable[[memoryview, int, Struct], int]:
     form = struct.Struct(">" + "".join(_FIXED[field.type] for field in run))
     unpack, size, names = form.unpack_from, form.size, tuple(field.name for field in run)
 
@@ -329,7 +356,7 @@ def _decode_run(run: Sequence[_Field]) -> Callable[[memoryview, int, Struct], in
     return decode
 
 
-def _encode_run(run: Sequence[_Field]) -> Callable[[list[Buffer], Struct], None]:
+def _encode_run(run: Sequence[Field]) -> Callable[[list[Buffer], Struct], None]:
     pack = struct.Struct(">" + "".join(_FIXED[field.type] for field in run)).pack
     names = [field.name for field in run]
     defaults = {field.name: field.default for field in run if field.default is not _NO_DEFAULT}
@@ -355,7 +382,7 @@ def _decode_named(name: str, decode: _Decode) -> Callable[[memoryview, int, Stru
     return step
 
 
-def _encode_named(field: _Field, encode: _Encode) -> Callable[[list[Buffer], Struct], None]:
+def _encode_named(field: Field, encode: _Encode) -> Callable[[list[Buffer], Struct], None]:
     name, default = field.name, field.default
     if default is _NO_DEFAULT:
         return lambda out, message: encode(out, message[name])
@@ -435,4 +462,4 @@ class Api:
 
 @cache
 def _compiled(table: str, version: int, flexible: bool) -> tuple[_Decode, _Encode]:
-    return _struct(_parse(table), version, flexible)
+    return _struct(fields_of(table), version, flexible)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 
 from ..connection import Call
 from ..errors import ErrorCode, Refused
 from ..messages.admin import CREATE_PARTITIONS, CREATE_TOPICS, DELETE_RECORDS, DELETE_TOPICS
-from ..node import NODE_ID, Node
+from ..node import Node
 from ..settings import TOPIC_CONFIGS
 from ..topics import Topic
 from ..wire import Api, Struct
@@ -50,20 +51,17 @@ class _Admin:
         if times > 1:
             raise Refused(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
         partitions, factor = asked["num_partitions"], asked["replication_factor"]
-        if asked["assignments"]:
-            if partitions != -1 or factor != -1:
-                raise Refused(
-                    ErrorCode.INVALID_REQUEST,
-                    "A manual partition assignment was specified, but "
-                    + (
-                        "partitions was not set to -1." if partitions != -1 else "replication factor was not set to -1."
-                    ),
-                )
-            partitions, factor = _assigned(asked["assignments"])
+        if asked["assignments"] and (partitions != -1 or factor != -1):
+            raise Refused(
+                ErrorCode.INVALID_REQUEST,
+                "A manual partition assignment was specified, but "
+                + ("partitions was not set to -1." if partitions != -1 else "replication factor was not set to -1."),
+            )
         topic = self._node.topics.create(
             asked["name"],
             partitions=partitions,
             replication_factor=factor,
+            assignments=_assigned(asked["assignments"]) if asked["assignments"] else None,
             configs={config["name"]: config["value"] for config in asked["configs"]},
             validate_only=validate_only,
         )
@@ -72,7 +70,7 @@ class _Admin:
             "topic_id": _NO_ID if validate_only else topic.id,
             "error_code": ErrorCode.NONE,
             "num_partitions": len(topic.partitions),
-            "replication_factor": 1,
+            "replication_factor": topic.replication_factor,
             "configs": [
                 {
                     "name": name,
@@ -122,17 +120,9 @@ class _Admin:
         topic = self._node.topics.get(asked["name"])
         if topic is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        if asked["assignments"] is not None:
-            added = asked["count"] - len(topic.partitions)
-            given = [{"partition_index": at, **each} for at, each in enumerate(asked["assignments"])]
-            if len(given) != added:
-                raise Refused(
-                    ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-                    f"Attempted to add {added} additional partition(s), but only {len(given)} assignment(s) were "
-                    "specified.",
-                )
-            _assigned(given)
-        self._node.topics.grow(topic, asked["count"], validate_only=validate_only)
+        given = asked["assignments"]
+        assignments = None if given is None else [tuple(each["broker_ids"]) for each in given]
+        self._node.topics.grow(topic, asked["count"], assignments=assignments, validate_only=validate_only)
 
     def delete_records(self, _call: Call, request: Struct) -> Struct:
         return {
@@ -158,17 +148,10 @@ class _Admin:
         return {"index": index, "low_watermark": log.start_offset, "error_code": ErrorCode.NONE}
 
 
-def _assigned(assignments: list[Struct]) -> tuple[int, int]:
-    """How many partitions a manual assignment means, each with one replica on the one broker."""
+def _assigned(assignments: list[Struct]) -> list[tuple[int, ...]]:
+    """The nodes of each partition's replicas, as a manual assignment has them."""
     if sorted(each["partition_index"] for each in assignments) != list(range(len(assignments))):
         raise Refused(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive 0-based integer sequence"
         )
-    for each in assignments:
-        if each["broker_ids"] != [NODE_ID]:
-            raise Refused(
-                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-                f"The manual partition assignment {each['broker_ids']} names a broker other than {NODE_ID}, the only "
-                "one.",
-            )
-    return len(assignments), 1
+    return [tuple(each["broker_ids"]) for each in sorted(assignments, key=itemgetter("partition_index"))]

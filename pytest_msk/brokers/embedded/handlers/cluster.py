@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 
 from ..connection import Call
 from ..errors import ErrorCode, Refused
+from ..log import PartitionLog
 from ..messages import APIS
 from ..messages.metadata import API_VERSIONS, DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA
 from ..messages.records import PRODUCE
-from ..node import NODE_ID, Node
+from ..node import Node
 from ..topics import Topic, check_topic_name
 from ..wire import Api, Struct
 
@@ -74,15 +75,16 @@ class _Cluster:
                 topic["topic_authorized_operations"] = _TOPIC_OPERATIONS
         asked_cluster = request["include_cluster_authorized_operations"]
         return {
-            "brokers": [self._broker("node_id")],
+            "brokers": self._brokers("node_id"),
             "cluster_id": node.cluster_id,
-            "controller_id": NODE_ID,
+            "controller_id": node.controller_id,
             "topics": topics,
             "cluster_authorized_operations": _CLUSTER_OPERATIONS if asked_cluster else _NOT_ASKED,
         }
 
-    def _broker(self, id_name: str) -> Struct:
-        return {id_name: NODE_ID, "host": self._node.host, "port": self._node.port}
+    def _brokers(self, id_name: str) -> list[Struct]:
+        up = (node for node in self._node.peers.values() if node.id in self._node.cluster.up)
+        return [{id_name: each.id, "host": each.host, "port": each.port, "rack": each.rack} for each in up]
 
     def _asked(self, name: str | None, topic_id: bytes, create: bool) -> Struct:
         topics = self._node.topics
@@ -106,31 +108,42 @@ class _Cluster:
             "error_code": ErrorCode.NONE,
             "name": topic.name,
             "topic_id": topic.id,
-            "partitions": [
-                {
-                    "error_code": ErrorCode.NONE,
-                    "index": log.partition,
-                    "leader_id": NODE_ID,
-                    "leader_epoch": 0,
-                    "replica_nodes": [NODE_ID],
-                    "isr_nodes": [NODE_ID],
-                }
-                for log in topic.partitions
-            ],
+            "partitions": [self._partition(log) for log in topic.partitions],
+        }
+
+    def _partition(self, log: PartitionLog) -> Struct:
+        replicas = log.replicas
+        leaderless = replicas.leader is None
+        up = self._node.cluster.up
+        return {
+            "error_code": ErrorCode.LEADER_NOT_AVAILABLE if leaderless else ErrorCode.NONE,
+            "index": log.partition,
+            "leader_id": -1 if leaderless else replicas.leader,
+            "leader_epoch": replicas.leader_epoch,
+            "replica_nodes": replicas.nodes,
+            "isr_nodes": replicas.in_sync,
+            "offline_replicas": [node for node in replicas.nodes if node not in up],
         }
 
     def find_coordinator(self, call: Call, request: Struct) -> Struct:
         key_type = request["key_type"]
         if call.version >= 4:
             return {
-                "coordinators": [{"key": key, **self._coordinator(key_type)} for key in request["coordinator_keys"]]
+                "coordinators": [
+                    {"key": key, **self._coordinator(key_type, key)} for key in request["coordinator_keys"]
+                ]
             }
-        return self._coordinator(key_type)
+        return self._coordinator(key_type, request["key"])
 
-    def _coordinator(self, key_type: int) -> Struct:
-        if key_type in (_GROUP, _TRANSACTION):
-            return {"error_code": ErrorCode.NONE, "error_message": None, **self._broker("node_id")}
+    def _coordinator(self, key_type: int, key: str) -> Struct:
         nowhere = {"node_id": -1, "host": "", "port": -1}
+        if key_type in (_GROUP, _TRANSACTION):
+            found = self._node.cluster.coordinator(key)
+            if found is None:
+                return {"error_code": ErrorCode.COORDINATOR_NOT_AVAILABLE, "error_message": None, **nowhere}
+            node = self._node.peers[found]
+            where = {"node_id": node.id, "host": node.host, "port": node.port}
+            return {"error_code": ErrorCode.NONE, "error_message": None, **where}
         return {
             "error_code": ErrorCode.INVALID_REQUEST,
             "error_message": f"No coordinator of type {key_type}",
@@ -139,10 +152,14 @@ class _Cluster:
 
     def describe_cluster(self, _call: Call, request: Struct) -> Struct:
         kind = request["endpoint_type"]
-        answer: Struct = {"endpoint_type": kind, "cluster_id": self._node.cluster_id, "controller_id": NODE_ID}
+        answer: Struct = {
+            "endpoint_type": kind,
+            "cluster_id": self._node.cluster_id,
+            "controller_id": self._node.controller_id,
+        }
         if kind != _BROKERS:
             code = ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
             return {**answer, "error_code": code, "error_message": "This is a broker's endpoint.", "brokers": []}
         if request["include_cluster_authorized_operations"]:
             answer["cluster_authorized_operations"] = _CLUSTER_OPERATIONS
-        return {**answer, "error_code": ErrorCode.NONE, "brokers": [self._broker("broker_id")]}
+        return {**answer, "error_code": ErrorCode.NONE, "brokers": self._brokers("broker_id")}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ..connection import Call
 from ..errors import ErrorCode, Refused
 from ..messages.configs import ALTER_CONFIGS, DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS
-from ..node import NODE_ID, Node
+from ..node import Node
 from ..settings import BROKER_SETTINGS, TOPIC_CONFIGS, ConfigKey, Settings
 from ..topics import Topic, check_topic_configs
 from ..wire import Api, Struct
@@ -77,10 +77,10 @@ class _Configs:
         return entries
 
     def _broker_entries(self, name: str) -> list[Struct]:
-        if name not in ("", str(NODE_ID)):
+        if name not in ("", str(self._node.id)):
             raise Refused(
                 ErrorCode.INVALID_REQUEST,
-                f"Unexpected broker id, expected {NODE_ID} or empty string, but received {name}",
+                f"Unexpected broker id, expected {self._node.id} or empty string, but received {name}",
             )
         if not name:
             return []  # the cluster-wide dynamic configs: none can be set

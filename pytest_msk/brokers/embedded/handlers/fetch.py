@@ -16,23 +16,22 @@ from ..wire import Api, Struct
 
 __all__ = ["check_epoch", "handlers"]
 
-_LEADER_EPOCH = 0
 _READ_COMMITTED = 1
-
 
 def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
     """The handlers of this module's APIs."""
     return ((FETCH, _Fetch(node).fetch),)
 
 
-def check_epoch(epoch: int) -> None:
-    """Compare the leader epoch that a client knows with the only one that there is; -1 knows none.
+def check_epoch(log: PartitionLog, epoch: int) -> None:
+    """Compare the leader epoch that a client knows with the partition's; -1 knows none.
 
     Raises:
-        Refused: UNKNOWN_LEADER_EPOCH.
+        Refused: FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
     """
-    if epoch > _LEADER_EPOCH:
-        raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH)
+    current = log.replicas.leader_epoch
+    if epoch not in (-1, current):
+        raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH if epoch > current else ErrorCode.FENCED_LEADER_EPOCH)
 
 
 @dataclass(slots=True)
@@ -99,7 +98,7 @@ class _Fetch:
         index = partition["index"]
         try:
             log = self._node.log(topic, index)
-            check_epoch(partition["current_leader_epoch"])
+            check_epoch(log, partition["current_leader_epoch"])
             # The first batch is given however large it is: else its reader would never come past it.
             batches, size = log.read(
                 partition["fetch_offset"],

@@ -49,10 +49,9 @@ class _Offsets:
     def _list_one(self, version: int, topic: str, partition: Struct, committed: bool) -> Struct:
         index = partition["index"]
         try:
-            if version < _SINCE.get(partition["timestamp"], 0):
-                raise Refused(ErrorCode.UNSUPPORTED_VERSION)
             log = self._log(topic, index, partition["current_leader_epoch"])
-            found = _find(log, partition["timestamp"], log.last_stable_offset if committed else log.end_offset)
+            end = log.last_stable_offset if committed else log.end_offset
+            found = _find(log, partition["timestamp"], end, version)
         except Refused as refused:
             return {"index": index, "error_code": refused.code}
         if found is None:
@@ -63,12 +62,12 @@ class _Offsets:
             "error_code": ErrorCode.NONE,
             "timestamp": timestamp,
             "offset": offset,
-            "leader_epoch": 0,
+            "leader_epoch": log.replicas.epoch_at(offset),
         }
 
     def _log(self, topic: str, index: int, epoch: int) -> PartitionLog:
         log = self._node.log(topic, index)
-        check_epoch(epoch)
+        check_epoch(log, epoch)
         return log
 
     def offset_for_leader_epoch(self, _call: Call, request: Struct) -> Struct:
@@ -88,13 +87,17 @@ class _Offsets:
             log = self._log(topic, index, partition["current_leader_epoch"])
         except Refused as refused:
             return {"index": index, "error_code": refused.code}
-        if partition["leader_epoch"] != 0:
+        found = log.replicas.epoch_end(partition["leader_epoch"], log.end_offset)
+        if found is None:
             return {"index": index, "error_code": ErrorCode.NONE}
-        return {"index": index, "error_code": ErrorCode.NONE, "leader_epoch": 0, "end_offset": log.end_offset}
+        epoch, end = found
+        return {"index": index, "error_code": ErrorCode.NONE, "leader_epoch": epoch, "end_offset": end}
 
 
-def _find(log: PartitionLog, timestamp: int, end: int) -> tuple[int, int] | None:
+def _find(log: PartitionLog, timestamp: int, end: int, version: int) -> tuple[int, int] | None:
     """The offset and timestamp that a ListOffsets timestamp stands for; None if there is none below `end`."""
+    if version < _SINCE.get(timestamp, 0):
+        raise Refused(ErrorCode.UNSUPPORTED_VERSION)
     if timestamp == _LATEST:
         return end, -1
     if timestamp in (_EARLIEST, _EARLIEST_LOCAL):

@@ -94,11 +94,7 @@ class _Produce:
                 f"Produce requests with version {version} are not allowed to use ZStandard compression",
             )
         if acks == -1 and topic.min_insync_replicas > 1:
-            raise Refused(
-                ErrorCode.NOT_ENOUGH_REPLICAS,
-                f"The size of the current ISR : 1 is insufficient to satisfy the min.isr requirement of "
-                f"{topic.min_insync_replicas} for partition {topic_name}-{partition['index']}",
-            )
+            _check_in_sync(log, topic.min_insync_replicas)
         return log, log.append(records, topic.log_config, now_ms=now_ms, latest_ms=latest_ms)
 
     def _check_transaction(self, version: int, transactional_id: str | None, topic: str, partition: Struct) -> None:
@@ -127,6 +123,18 @@ def _is_transactional(records: Buffer | None) -> bool:
     if records is None or len(records) <= _ATTRIBUTES_LOW_BYTE:
         return False
     return bool(records[_ATTRIBUTES_LOW_BYTE] & _TRANSACTIONAL)
+
+
+def _check_in_sync(log: PartitionLog, wanted: int) -> None:
+    """Apply `min.insync.replicas`; more than there are replicas means all of them."""
+    in_sync, wanted = log.replicas.in_sync, min(wanted, len(log.replicas.nodes))
+    if len(in_sync) < wanted:
+        raise Refused(
+            ErrorCode.NOT_ENOUGH_REPLICAS,
+            f"The size of the current ISR : {len(in_sync)} is insufficient to satisfy the min.isr requirement of "
+            f"{wanted} for partition {log.topic}-{log.partition}, live replica(s) broker.id are : "
+            f"Set({', '.join(map(str, in_sync))})",
+        )
 
 
 def _refusal(index: int, refused: Refused) -> Struct:
