@@ -5,7 +5,19 @@ from __future__ import annotations
 import time
 
 import pytest
-from kafka_api import ask, commit, committed, fetch, fetch_all, leave, list_offsets, member_of, produce, subscription, sync
+from kafka_api import (
+    ask,
+    commit,
+    committed,
+    fetch,
+    fetch_all,
+    leave,
+    list_offsets,
+    member_of,
+    produce,
+    subscription,
+    sync,
+)
 from kafka_wire import batch, record
 
 OUT_OF_RANGE, UNKNOWN_TOPIC, TOO_LARGE, UNSUPPORTED, INVALID_REQUEST = 1, 3, 12, 35, 42
@@ -57,9 +69,7 @@ def test_a_negative_time_that_means_nothing_is_refused(wire, filled, when):
     assert list_offsets(wire, filled, when)["error_code"] == UNSUPPORTED
 
 
-@pytest.mark.parametrize(
-    ("when", "offset"), [(0, 0), (1_000, 0), (1_001, 1), (5_000, 1), (5_001, -1), (2**63 - 1, -1)]
-)
+@pytest.mark.parametrize(("when", "offset"), [(0, 0), (1_000, 0), (1_001, 1), (5_000, 1), (5_001, -1), (2**63 - 1, -1)])
 def test_a_time_is_found_at_the_first_record_that_is_not_older(wire, filled, when, offset):
     assert list_offsets(wire, filled, when)["offset"] == offset
 
@@ -123,7 +133,10 @@ def test_the_end_of_an_epoch_that_cannot_be_told(wire, filled, index, current, e
 
 def places(name, *wanted, **fields):
     base = {"max_bytes": 1_000_000, "current_leader_epoch": -1, "last_fetched_epoch": -1, "log_start_offset": -1}
-    return {"name": name, "partitions": [{"index": at, "fetch_offset": offset, **base, **fields} for at, offset in wanted]}
+    return {
+        "name": name,
+        "partitions": [{"index": at, "fetch_offset": offset, **base, **fields} for at, offset in wanted],
+    }
 
 
 def test_several_topics_are_fetched_at_once(wire, filled, topic):

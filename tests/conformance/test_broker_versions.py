@@ -350,7 +350,11 @@ def test_offset_delete(wire, group, topic, msk_broker, version):
     for partition in range(2):
         commit(wire, group, name, 5, partition=partition)
     answer = ask(
-        wire, "OffsetDelete", version, group_id=group, topics=[{"name": name, "partitions": [{"index": 1}, {"index": 7}]}]
+        wire,
+        "OffsetDelete",
+        version,
+        group_id=group,
+        topics=[{"name": name, "partitions": [{"index": 1}, {"index": 7}]}],
     )
     assert answer["error_code"] == 0
     (found,) = answer["topics"]
@@ -385,7 +389,9 @@ def test_delete_topics(wire, topic, msk_broker, version):
     topics = [{"name": name, "topic_id": NO_ID}]
 
     def delete():
-        (answer,) = ask(wire, "DeleteTopics", version, topics=topics, topic_names=[name], timeout_ms=10_000)["responses"]
+        (answer,) = ask(wire, "DeleteTopics", version, topics=topics, topic_names=[name], timeout_ms=10_000)[
+            "responses"
+        ]
         return answer
 
     gone = delete()

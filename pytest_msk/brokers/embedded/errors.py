@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["ErrorCode", "Refused"]
+__all__ = ["INVALID_REQUEST_SENTENCE", "ErrorCode", "Refused"]
 
 
 class ErrorCode(IntEnum):
@@ -145,6 +145,13 @@ class ErrorCode(IntEnum):
     STREAMS_INVALID_TOPOLOGY_EPOCH = 131
     STREAMS_TOPOLOGY_FENCED = 132
     SHARE_SESSION_LIMIT_REACHED = 133
+
+
+#: Kafka's text where it has nothing more to say about an INVALID_REQUEST.
+INVALID_REQUEST_SENTENCE = (
+    "This most likely occurs because of a request being malformed by the client library or the message was sent to an "
+    "incompatible broker. See the broker logs for more details."
+)
 
 
 class Refused(Exception):

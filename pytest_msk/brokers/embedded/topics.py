@@ -52,6 +52,21 @@ def check_topic_configs(configs: Mapping[str, str | None]) -> dict[str, str]:
         if value is None:
             raise Refused(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {name}")
         checked[name] = key.check(value)
+    if checked.get("remote.storage.enable") == "true":
+        raise Refused(
+            ErrorCode.INVALID_CONFIG,
+            "Tiered Storage functionality is disabled in the broker. "
+            "Topic cannot be configured with remote log storage.",
+        )
+    least, most = (
+        int(checked.get(name) or TOPIC_CONFIGS[name].default or 0)
+        for name in ("min.compaction.lag.ms", "max.compaction.lag.ms")
+    )
+    if least > most:
+        raise Refused(
+            ErrorCode.INVALID_CONFIG,
+            f"conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})",
+        )
     return checked
 
 
@@ -206,7 +221,7 @@ class Topics:
         if count > _MAX_PARTITIONS:
             raise Refused(
                 ErrorCode.POLICY_VIOLATION,
-                f"Excessively large number of partitions per request: {count} > {_MAX_PARTITIONS}.",
+                "Excessively large number of partitions per request.",
             )
         return [Replicas(nodes, self._up) for nodes in place(self._nodes, count, factor)]
 

@@ -45,7 +45,8 @@ class _Admin:
             return self._create(asked, times, validate_only)
         except Refused as refused:
             code, message = refused.code, refused.message
-            return {"name": asked["name"], "topic_id": _NO_ID, "error_code": code, "error_message": message}
+            failed = {"name": asked["name"], "topic_id": _NO_ID, "error_code": code, "error_message": message}
+            return {**failed, "configs": []}
 
     def _create(self, asked: Struct, times: int, validate_only: bool) -> Struct:
         if times > 1:
@@ -55,7 +56,7 @@ class _Admin:
             raise Refused(
                 ErrorCode.INVALID_REQUEST,
                 "A manual partition assignment was specified, but "
-                + ("partitions was not set to -1." if partitions != -1 else "replication factor was not set to -1."),
+                + ("numPartitions was not set to -1." if partitions != -1 else "replication factor was not set to -1."),
             )
         topic = self._node.topics.create(
             asked["name"],
@@ -67,7 +68,7 @@ class _Admin:
         )
         return {
             "name": topic.name,
-            "topic_id": _NO_ID if validate_only else topic.id,
+            "topic_id": topic.id,
             "error_code": ErrorCode.NONE,
             "num_partitions": len(topic.partitions),
             "replication_factor": topic.replication_factor,
@@ -84,39 +85,51 @@ class _Admin:
         }
 
     def delete_topics(self, _call: Call, request: Struct) -> Struct:
-        topics = self._node.topics
-        answers = [
-            self._delete(topics.get(name), name, _NO_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-            for name in request["topic_names"]
-        ]
-        for asked in request["topics"]:
-            name, topic_id = asked["name"], asked["topic_id"]
-            if name is not None:
-                answers.append(self._delete(topics.get(name), name, _NO_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
-            else:
-                answers.append(self._delete(topics.by_id(topic_id), None, topic_id, ErrorCode.UNKNOWN_TOPIC_ID))
+        asked = Counter((each["name"], each["topic_id"]) for each in request["topics"])
+        asked.update((name, _NO_ID) for name in request["topic_names"])
+        answers = []
+        for (name, topic_id), times in asked.items():
+            answer: Struct = {"name": name, "topic_id": topic_id, "error_code": ErrorCode.NONE}
+            try:
+                topic = self._deleted(name, topic_id, times)
+                answer.update(name=topic.name, topic_id=topic.id)
+            except Refused as refused:
+                answer.update(error_code=refused.code, error_message=refused.message)
+            answers.append(answer)
         return {"responses": answers}
 
-    def _delete(self, topic: Topic | None, name: str | None, topic_id: bytes, unknown: ErrorCode) -> Struct:
+    def _deleted(self, name: str | None, topic_id: bytes, times: int) -> Topic:
+        if name is None and topic_id == _NO_ID:
+            raise Refused(ErrorCode.INVALID_REQUEST, "Neither topic name nor id were specified.")
+        if name is not None and topic_id != _NO_ID:
+            raise Refused(ErrorCode.INVALID_REQUEST, "You may not specify both topic name and topic id.")
+        if times > 1:
+            raise Refused(ErrorCode.INVALID_REQUEST, f"Duplicate topic {'id' if name is None else 'name'}.")
+        topic = self._node.topics.by_id(topic_id) if name is None else self._node.topics.get(name)
+        if topic is None and name is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, "This server does not host this topic ID.")
         if topic is None:
-            return {"name": name, "topic_id": topic_id, "error_code": unknown}
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic-partition.")
         if not self._node.settings.flag("delete.topic.enable"):
-            return {"name": topic.name, "topic_id": topic.id, "error_code": ErrorCode.TOPIC_DELETION_DISABLED}
+            raise Refused(ErrorCode.TOPIC_DELETION_DISABLED, "Topic deletion is disabled.")
         self._node.delete_topic(topic)
-        return {"name": topic.name, "topic_id": topic.id, "error_code": ErrorCode.NONE}
+        return topic
 
     def create_partitions(self, _call: Call, request: Struct) -> Struct:
+        times = Counter(asked["name"] for asked in request["topics"])
         answers = []
-        for asked in request["topics"]:
+        for asked in {asked["name"]: asked for asked in request["topics"]}.values():
             answer: Struct = {"name": asked["name"], "error_code": ErrorCode.NONE}
             try:
-                self._grow(asked, request["validate_only"])
+                self._grow(asked, times[asked["name"]], request["validate_only"])
             except Refused as refused:
                 answer.update(error_code=refused.code, error_message=refused.message)
             answers.append(answer)
         return {"results": answers}
 
-    def _grow(self, asked: Struct, validate_only: bool) -> None:
+    def _grow(self, asked: Struct, times: int, validate_only: bool) -> None:
+        if times > 1:
+            raise Refused(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
         topic = self._node.topics.get(asked["name"])
         if topic is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -150,7 +163,14 @@ class _Admin:
 
 def _assigned(assignments: list[Struct]) -> list[tuple[int, ...]]:
     """The nodes of each partition's replicas, as a manual assignment has them."""
-    if sorted(each["partition_index"] for each in assignments) != list(range(len(assignments))):
+    times = Counter(each["partition_index"] for each in assignments)
+    for index, count in times.items():
+        if count > 1:
+            raise Refused(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                f"Found multiple manual partition assignments for partition {index}",
+            )
+    if sorted(times) != list(range(len(assignments))):
         raise Refused(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive 0-based integer sequence"
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from ..connection import Call
-from ..errors import ErrorCode, Refused
+from ..errors import INVALID_REQUEST_SENTENCE, ErrorCode, Refused
 from ..log import PartitionLog
 from ..messages import APIS
 from ..messages.metadata import API_VERSIONS, DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA
@@ -17,11 +18,15 @@ from ..wire import Api, Struct
 __all__ = ["handlers"]
 
 _NO_ID = bytes(16)
+_TOPIC_IDS_SINCE = 12
+_SEVERAL_SINCE = 4
+_SOFTWARE_SINCE = 3
+_SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 _NOT_ASKED = -(1 << 31)
 # Without an authorizer everything is allowed; bit n stands for Kafka's AclOperation n.
 _CLUSTER_OPERATIONS = sum(1 << operation for operation in (5, 7, 8, 9, 10, 11, 12))
 _TOPIC_OPERATIONS = sum(1 << operation for operation in (3, 4, 5, 6, 7, 8, 10, 11))
-_GROUP, _TRANSACTION = 0, 1
+_GROUP, _TRANSACTION, _SHARE = 0, 1, 2
 _BROKERS, _CONTROLLERS = 1, 2
 
 # Clients that are librdkafka take answers in any order: it finds the request by its correlation id.
@@ -59,6 +64,8 @@ class _Cluster:
             call.answer_version(0, body)
             return None
         name, version = request["client_software_name"], request["client_software_version"]
+        if call.version >= _SOFTWARE_SINCE and not (_SOFTWARE.fullmatch(name) and _SOFTWARE.fullmatch(version)):
+            return {"error_code": ErrorCode.INVALID_REQUEST, "api_keys": []}
         call.connection.software = f"{name} {version}".strip()
         call.connection.any_order = name.startswith(_LIBRDKAFKA) or "librdkafka" in version
         return {"error_code": ErrorCode.NONE, "api_keys": self._api_keys}
@@ -69,7 +76,11 @@ class _Cluster:
             topics = [self._topic(topic) for topic in node.topics]
         else:
             create = request["allow_auto_topic_creation"] and node.settings.flag("auto.create.topics.enable")
-            topics = [self._asked(each["name"], each["topic_id"], create) for each in asked]
+            if call.version < _TOPIC_IDS_SINCE and any(each["topic_id"] != _NO_ID for each in asked):
+                return self._metadata_refused(asked)
+            by_id = any(each["topic_id"] != _NO_ID for each in asked)  # then names do not count
+            wanted = [(each["name"], each["topic_id"]) for each in asked if not by_id or each["topic_id"] != _NO_ID]
+            topics = [self._asked(name, topic_id, create) for name, topic_id in dict.fromkeys(wanted)]
         if request["include_topic_authorized_operations"]:
             for topic in topics:
                 topic["topic_authorized_operations"] = _TOPIC_OPERATIONS
@@ -81,6 +92,14 @@ class _Cluster:
             "topics": topics,
             "cluster_authorized_operations": _CLUSTER_OPERATIONS if asked_cluster else _NOT_ASKED,
         }
+
+    def _metadata_refused(self, asked: list[Struct]) -> Struct:
+        refused = [
+            {"error_code": ErrorCode.INVALID_REQUEST, "name": each["name"] or "", "topic_id": each["topic_id"]}
+            for each in asked
+        ]
+        topics = [{**topic, "partitions": []} for topic in refused]
+        return {"brokers": [], "cluster_id": None, "controller_id": -1, "topics": topics}
 
     def _brokers(self, id_name: str) -> list[Struct]:
         up = (node for node in self._node.peers.values() if node.id in self._node.cluster.up)
@@ -127,15 +146,16 @@ class _Cluster:
 
     def find_coordinator(self, call: Call, request: Struct) -> Struct:
         key_type = request["key_type"]
-        if call.version >= 4:
+        if call.version >= _SEVERAL_SINCE:
             return {
                 "coordinators": [
-                    {"key": key, **self._coordinator(key_type, key)} for key in request["coordinator_keys"]
+                    {"key": key, **self._coordinator(key_type, key, call.version)}
+                    for key in request["coordinator_keys"]
                 ]
             }
-        return self._coordinator(key_type, request["key"])
+        return self._coordinator(key_type, request["key"], call.version)
 
-    def _coordinator(self, key_type: int, key: str) -> Struct:
+    def _coordinator(self, key_type: int, key: str, version: int) -> Struct:
         nowhere = {"node_id": -1, "host": "", "port": -1}
         if key_type in (_GROUP, _TRANSACTION):
             found = self._node.cluster.coordinator(key)
@@ -143,23 +163,25 @@ class _Cluster:
                 return {"error_code": ErrorCode.COORDINATOR_NOT_AVAILABLE, "error_message": None, **nowhere}
             node = self._node.peers[found]
             where = {"node_id": node.id, "host": node.host, "port": node.port}
-            return {"error_code": ErrorCode.NONE, "error_message": None, **where}
+            # Kafka's text for no error, as far as the version has one.
+            return {"error_code": ErrorCode.NONE, "error_message": "" if version >= _SEVERAL_SINCE else "NONE", **where}
         return {
             "error_code": ErrorCode.INVALID_REQUEST,
-            "error_message": f"No coordinator of type {key_type}",
+            "error_message": "" if key_type == _SHARE else INVALID_REQUEST_SENTENCE,
             **nowhere,
         }
 
     def describe_cluster(self, _call: Call, request: Struct) -> Struct:
         kind = request["endpoint_type"]
-        answer: Struct = {
-            "endpoint_type": kind,
-            "cluster_id": self._node.cluster_id,
-            "controller_id": self._node.controller_id,
-        }
         if kind != _BROKERS:
-            code = ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
-            return {**answer, "error_code": code, "error_message": "This is a broker's endpoint.", "brokers": []}
+            code, text = ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, f"Unsupported endpoint type {kind}"
+            if kind == _CONTROLLERS:
+                code = ErrorCode.MISMATCHED_ENDPOINT_TYPE
+                text = (
+                    "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+                )
+            return {"error_code": code, "error_message": text, "cluster_id": "", "brokers": []}
+        answer: Struct = {"cluster_id": self._node.cluster_id, "controller_id": self._node.controller_id}
         if request["include_cluster_authorized_operations"]:
             answer["cluster_authorized_operations"] = _CLUSTER_OPERATIONS
         return {**answer, "error_code": ErrorCode.NONE, "brokers": self._brokers("broker_id")}

@@ -18,6 +18,7 @@ __all__ = ["check_epoch", "handlers"]
 
 _READ_COMMITTED = 1
 
+
 def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
     """The handlers of this module's APIs."""
     return ((FETCH, _Fetch(node).fetch),)
