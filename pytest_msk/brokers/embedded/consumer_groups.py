@@ -221,12 +221,7 @@ class ConsumerGroups:
             member = group.member(member_id)
             member.check_epoch(beat.member_epoch, beat.owned)
             return member
-        if known is not None:
-            # It was fenced and has given up everything: it begins anew, with what it was to have.
-            return replace(
-                known, epoch=0, previous_epoch=0, state=MemberState.STABLE, assigned=frozenset(), revoking=frozenset()
-            )
-        return ConsumerMember(member_id=member_id)
+        return ConsumerMember(member_id=member_id) if known is None else _anew(known)
 
     def _admit_static(
         self, group: ConsumerGroup, beat: ConsumerHeartbeat, instance_id: str, member_id: str
@@ -239,6 +234,8 @@ class ConsumerGroups:
         if owner is None:
             return ConsumerMember(member_id=member_id)
         member = group.members[owner]
+        if owner == member_id:
+            return _anew(member)
         if member.epoch != LEFT_FOR_NOW:
             raise Refused(
                 ErrorCode.UNRELEASED_INSTANCE_ID,
@@ -424,6 +421,13 @@ class ConsumerGroups:
         timer = timers.pop((group.group_id, member.member_id), None)
         if timer is not None:
             timer.cancel()
+
+
+def _anew(member: ConsumerMember) -> ConsumerMember:
+    """A member that was fenced and has given up everything: it begins again."""
+    return replace(
+        member, epoch=0, previous_epoch=0, state=MemberState.STABLE, assigned=frozenset(), revoking=frozenset()
+    )
 
 
 def _not_found(group_id: str) -> Refused:
