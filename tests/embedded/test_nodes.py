@@ -154,6 +154,7 @@ def test_a_waiting_fetch_hears_that_the_leader_has_changed(three: EmbeddedBroker
         deadline = time.monotonic() + PATIENCE
         while not three._cluster.waiting._by_log:
             assert time.monotonic() < deadline
+            time.sleep(0.001)
         three.nodes.elect_leader("t", 0, 2)
         _, answer = client.receive(FETCH, 12)
     assert answer["topics"][0]["partitions"][0]["error_code"] == ErrorCode.NOT_LEADER_OR_FOLLOWER
