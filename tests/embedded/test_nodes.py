@@ -411,7 +411,7 @@ def read(consumer: object, count: int) -> list[Message]:
 def test_a_producer_goes_on_when_the_leader_goes_down(three: EmbeddedBroker) -> None:
     three.create_topic("t", partitions=3)
     lost: list[object] = []
-    with three.producer() as producer:
+    with three.producer(retry_backoff_ms=10, reconnect_backoff_ms=10) as producer:
         for number in range(60):
             if number in (20, 40):
                 producer.poll(0)
