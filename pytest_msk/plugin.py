@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,9 +55,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _refuse_unparametrized(item)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """End what the test let its broker do wrong: before its fixtures end, which need the broker."""
+    try:
+        _recover(item)
+    finally:  # an error of the test's own functions is none of its fixtures'
+        yield
+
+
+def _recover(item: pytest.Item) -> None:
     brokers = item.config.stash.get(_BROKERS, None)
     if brokers is not None:
         brokers.recover()

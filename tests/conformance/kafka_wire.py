@@ -31,7 +31,7 @@ class Wire:
     """One connection to a broker."""
 
     def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
+        host, _, port = address.partition(",")[0].rpartition(":")  # any node of a cluster
         self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
         self.correlation = 100
 

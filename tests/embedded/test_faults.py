@@ -331,6 +331,7 @@ def until(look: object) -> None:
     deadline = time.monotonic() + PATIENCE
     while not look():
         assert time.monotonic() < deadline
+        time.sleep(0.001)  # a thread that spins would hold up the broker's
 
 
 def read(consumer: object, count: int) -> list[Message]:

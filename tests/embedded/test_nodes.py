@@ -154,6 +154,7 @@ def test_a_waiting_fetch_hears_that_the_leader_has_changed(three: EmbeddedBroker
         deadline = time.monotonic() + PATIENCE
         while not three._cluster.waiting._by_log:
             assert time.monotonic() < deadline
+            time.sleep(0.001)
         three.nodes.elect_leader("t", 0, 2)
         _, answer = client.receive(FETCH, 12)
     assert answer["topics"][0]["partitions"][0]["error_code"] == ErrorCode.NOT_LEADER_OR_FOLLOWER
@@ -407,7 +408,7 @@ def read(consumer: object, count: int) -> list[Message]:
 def test_a_producer_goes_on_when_the_leader_goes_down(three: EmbeddedBroker) -> None:
     three.create_topic("t", partitions=3)
     lost: list[object] = []
-    with three.producer() as producer:
+    with three.producer(retry_backoff_ms=10, reconnect_backoff_ms=10) as producer:
         for number in range(60):
             if number in (20, 40):
                 producer.poll(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_wire import EVERY_API, messages
 
@@ -69,6 +69,7 @@ def test_a_request_is_cut_in_two() -> None:
     assert split({"group_id": "g"}, lambda part: part.group == "g") == (None, {"group_id": "g"})
 
 
+@settings(max_examples=20)
 @given(data=st.data())
 @EVERY_API
 def test_every_request_can_be_cut_and_put_together(api: Api, data: st.DataObject) -> None:
@@ -85,6 +86,7 @@ def test_every_request_can_be_cut_and_put_together(api: Api, data: st.DataObject
             b"".join(api.encode_request(version, piece))
 
 
+@settings(max_examples=20)
 @given(data=st.data(), code=st.sampled_from(ErrorCode))
 @EVERY_API
 def test_every_request_can_be_answered_with_an_error(api: Api, data: st.DataObject, code: ErrorCode) -> None:

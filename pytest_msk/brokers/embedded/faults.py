@@ -260,7 +260,7 @@ class Faults:
             api: by Kafka's own name; None for every API.
             function: given the `Request`, on the broker's thread, so it must not wait for anything. It returns `Fail`,
                 `Answer`, `Delay`, `Drop` or `Crash`, or None to let the request be handled. An exception closes the
-                connection and is raised when the test has ended.
+                connection, ends the fault, and is raised when the test has ended.
 
         Raises:
             BrokerError: there is no such API.
@@ -304,6 +304,7 @@ class Faults:
                     action.code  # noqa: B018 - an unknown name is the function's error
             except Exception as failure:  # noqa: BLE001 - raised by reset
                 self.failures.append(failure)
+                fault.end()
                 action = Drop()
             if fault.over and fault in self._faults:
                 self._faults.remove(fault)

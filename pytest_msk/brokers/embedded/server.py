@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Server", "close_in_children"]
 
 _API_VERSIONS = 18
-_BACKLOG = 128
+# Where more than that connect at once, the kernel lets them try again a second later.
+_BACKLOG = 1024
 _REJECTIONS_KEPT = 100
 # Each call to a socket gives up the GIL and waits for it again: with room for whole batches there are fewer of them.
 _SOCKET_BUFFER = 1 << 21

@@ -46,6 +46,8 @@ _FIXED = {"int8": "b", "int16": "h", "int32": "i", "int64": "q", "bool": "?", "u
 _NO_DEFAULT = object()
 _ABSENT = {"bool": False, "uuid": bytes(16), "string": "", "bytes": b"", "records": b""}
 _EVERY_VERSION = range(1 << 15)
+#: Of all arrays of a message together: an item of two bytes becomes a dict of hundreds.
+_MOST_ITEMS = 500_000
 
 
 class MalformedRequest(ValueError):
@@ -242,7 +244,16 @@ def _fixed(code: str) -> tuple[_Decode, _Encode]:
     return decode, encode
 
 
-def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode]) -> tuple[_Decode, _Encode]:
+class _Budget:
+    """How many more items the message that is being decoded may have."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = _MOST_ITEMS
+
+
+def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode], budget: _Budget) -> tuple[_Decode, _Encode]:
     read_length, write_length = _length(flexible, wide=True)
     decode_item, encode_item = item
 
@@ -254,6 +265,9 @@ def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode]) -> tup
             return None, at
         if length > len(data) - at:  # an item takes a byte at least: refuse before anything is allocated
             raise MalformedRequest(f"an array of {length} items in {len(data) - at} bytes")
+        budget.left -= length
+        if budget.left < 0:
+            raise MalformedRequest(f"more than {_MOST_ITEMS} items in all arrays together")
         items = []
         for _ in range(length):
             value, at = decode_item(data, at)
@@ -274,16 +288,16 @@ def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode]) -> tup
 # --- structs ------------------------------------------------------------------------------------------------------
 
 
-def _field(field: Field, version: int, flexible: bool) -> tuple[_Decode, _Encode]:
+def _field(field: Field, version: int, flexible: bool, budget: _Budget) -> tuple[_Decode, _Encode]:
     if field.children:
-        codec = _struct(field.children, version, flexible)
+        codec = _struct(field.children, version, flexible, budget)
         if field.nullable and not field.array:
             codec = _nullable_struct(codec)
     elif field.type in _FIXED:
         codec = _fixed(_FIXED[field.type])
     else:
         codec = _blob(field.type, field.nullable and not field.array, flexible)
-    return _array(field.nullable, flexible, codec) if field.array else codec
+    return _array(field.nullable, flexible, codec, budget) if field.array else codec
 
 
 def _runs(fields: Sequence[Field]) -> Iterator[list[Field]]:
@@ -301,7 +315,7 @@ def _runs(fields: Sequence[Field]) -> Iterator[list[Field]]:
         yield run
 
 
-def _struct(fields: Sequence[Field], version: int, flexible: bool) -> tuple[_Decode, _Encode]:
+def _struct(fields: Sequence[Field], version: int, flexible: bool, budget: _Budget) -> tuple[_Decode, _Encode]:
     present = [field for field in fields if version in field.versions]
     absent = {field.name: _value_if_absent(field) for field in fields if version not in field.versions}
     decoders: list[Callable[[memoryview, int, Struct], int]] = []
@@ -311,7 +325,7 @@ def _struct(fields: Sequence[Field], version: int, flexible: bool) -> tuple[_Dec
             decoders.append(_decode_run(run))
             encoders.append(_encode_run(run))
         else:
-            decode_one, encode_one = _field(run[0], version, flexible)
+            decode_one, encode_one = _field(run[0], version, flexible, budget)
             decoders.append(_decode_named(run[0].name, decode_one))
             encoders.append(_encode_named(run[0], encode_one))
 
@@ -446,7 +460,8 @@ class Api:
         return self._encode(self.response, version, message)
 
     def _decode(self, table: str, version: int, data: Buffer, at: int) -> Struct:
-        decode, _ = _compiled(table, version, self.is_flexible(version))
+        decode, _, budget = _compiled(table, version, self.is_flexible(version))
+        budget.left = _MOST_ITEMS
         try:
             message: Struct = decode(memoryview(data), at)[0]
         except (struct.error, IndexError, UnicodeDecodeError) as error:
@@ -454,12 +469,13 @@ class Api:
         return message
 
     def _encode(self, table: str, version: int, message: Struct) -> list[Buffer]:
-        _, encode = _compiled(table, version, self.is_flexible(version))
+        _, encode, _ = _compiled(table, version, self.is_flexible(version))
         out: list[Buffer] = []
         encode(out, message)
         return out
 
 
 @cache
-def _compiled(table: str, version: int, flexible: bool) -> tuple[_Decode, _Encode]:
-    return _struct(fields_of(table), version, flexible)
+def _compiled(table: str, version: int, flexible: bool) -> tuple[_Decode, _Encode, _Budget]:
+    budget = _Budget()
+    return (*_struct(fields_of(table), version, flexible, budget), budget)
