@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import pytest
 
-from .brokers import BROKER_KINDS
+from .brokers import BROKER_KINDS, MOST_NODES
 
 __all__ = [
     "ALLOW_AWS",
@@ -31,7 +31,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: A kind of broker, or `auto`: the container where it can be had, else embedded.
+#: A kind of broker, of embedded with a number of nodes; or `auto`: the container where it can be had, else embedded.
 BrokerChoice = str
 
 
@@ -94,13 +94,19 @@ class Setting(Generic[T]):
 
 
 def broker_choices(text: str) -> tuple[BrokerChoice, ...]:
-    """Read a kind of broker, `auto`, or a list of kinds."""
+    """Read a kind of broker, `auto`, or a list of kinds; `embedded:3` is an embedded cluster of three nodes."""
     good = (*BROKER_KINDS, "auto")
     choices = tuple(dict.fromkeys(choice.strip() for choice in text.split(",")))
     for choice in choices:
-        if choice not in good:
+        kind, colon, nodes = choice.partition(":")
+        if kind not in good:
             raise ValueError(
                 f"{choice!r} is no kind of broker: there are {', '.join(good)}, or several joined by commas."
+            )
+        if colon and (kind != "embedded" or not nodes.isdecimal() or not 1 <= int(nodes) <= MOST_NODES):
+            raise ValueError(
+                f"{choice!r} is no number of nodes: give embedded:3 for an embedded cluster of three, up to "
+                f"{MOST_NODES}; the other kinds are as large as they are."
             )
     return choices
 
@@ -141,7 +147,7 @@ def _switch(text: str) -> bool:
 
 BROKER = Setting(
     name="broker",
-    help="Kafka that tests run on: embedded, container, external, auto, or a list to run each test on each",
+    help="Kafka that tests run on: embedded (embedded:3 for 3 nodes), container, external, auto, or a list of them",
     default="embedded",
     read=broker_choices,
     metavar="KIND[,KIND]",

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from .sandbox import MskTopic, Sandbox
 
 MARKER = (
-    "msk(*, broker=None, clock=None): settings of one test. broker: the kind of broker it needs (embedded, container, "
-    "external) or a list of kinds, whatever the option says. clock: where msk_clock starts, an aware datetime, an ISO "
-    "8601 text or epoch seconds, in place of the real now."
+    "msk(*, broker=None, clock=None): settings of one test. broker: the kind of broker it needs (embedded, embedded:3 "
+    "for three nodes, container, external) or a list of kinds, whatever the option says. clock: where msk_clock "
+    "starts, an aware datetime, an ISO 8601 text or epoch seconds, in place of the real now."
 )
 #: What a test has made, for its report.
 _SANDBOX: pytest.StashKey[Sandbox] = pytest.StashKey()
+_BROKERS = pytest.StashKey["Brokers"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,6 +99,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _refuse_unparametrized(item)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """End what the test let its broker do wrong: before its fixtures end, which need the broker."""
+    try:
+        _recover(item)
+    finally:  # an error of the test's own functions is none of its fixtures'
+        yield
+
+
+def _recover(item: pytest.Item) -> None:
+    brokers = item.config.stash.get(_BROKERS, None)
+    if brokers is not None:
+        brokers.recover()
+    own = getattr(item, "funcargs", {}).get("msk_broker")  # a project's own, in place of the session's
+    recover = getattr(own, "recover", None)
+    if callable(recover):
+        recover()
+
+
 def _refuse_unparametrized(item: pytest.Item) -> None:
     """Fail a test that cannot have the kinds of broker that it is to run on, before it runs on another one."""
     callspec = getattr(item, "callspec", None)
@@ -146,7 +166,9 @@ def _msk_brokers(pytestconfig: pytest.Config) -> Iterator[Brokers]:
         timeout=options.TIMEOUT.value(pytestconfig),
         report=terminal.write_line if terminal is not None else print,
     )
+    pytestconfig.stash[_BROKERS] = brokers
     yield brokers
+    del pytestconfig.stash[_BROKERS]
     brokers.close()
 
 

@@ -13,13 +13,29 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
+    from typing_extensions import Unpack
 
     from ..clock import Clock
+    from .embedded.faults import Faults
+    from .embedded.nodes import BrokerNodes
+    from .embedded.requests import Request, RequestScope
 
-__all__ = ["BROKER_KINDS", "Broker", "BrokerKind", "ClientSetting", "Committer", "Limit", "Watermarks"]
+__all__ = [
+    "BROKER_KINDS",
+    "MOST_NODES",
+    "Broker",
+    "BrokerKind",
+    "ClientSetting",
+    "Committer",
+    "Limit",
+    "Watermarks",
+]
 
 BrokerKind = Literal["embedded", "container", "external"]
 BROKER_KINDS: tuple[BrokerKind, ...] = ("embedded", "container", "external")
+
+#: Of an embedded cluster, as of one of MSK.
+MOST_NODES = 30
 
 ClientSetting = str | int | float | bool
 Committer: TypeAlias = "Callable[[Mapping[int, int]], str | None]"
@@ -59,6 +75,43 @@ class Broker(Protocol):
     @property
     def limits(self) -> Sequence[Limit]:
         """What this kind does not do."""
+
+    @property
+    def nodes(self) -> BrokerNodes:
+        """The nodes of the cluster by id: `nodes[2].stop()`; embedded only.
+
+        Raises:
+            NotSupported: this kind cannot do that.
+        """
+
+    @property
+    def faults(self) -> Faults:
+        """What a test lets the broker do wrong: `faults.fail("Produce", "NOT_ENOUGH_REPLICAS")`; embedded only.
+
+        Raises:
+            NotSupported: this kind cannot do that.
+        """
+
+    def record_requests(self) -> None:
+        """Keep the requests that come in from now on, for `requests`; embedded only.
+
+        Raises:
+            NotSupported: this kind cannot do that.
+        """
+
+    def requests(self, api: str | None = None, **scope: Unpack[RequestScope]) -> tuple[Request, ...]:
+        """The requests since `record_requests`, the oldest first; embedded only.
+
+        Args:
+            api: by Kafka's own name, such as `OffsetCommit`; None for every API.
+            scope: `topic`, `partition`, `group`, `client_id` or `node` that they are about, or came from or to.
+
+        Raises:
+            NotSupported: this kind cannot do that.
+        """
+
+    def recover(self) -> None:
+        """End what a test let this broker do wrong; the fixtures call it after each test."""
 
     def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
         """Settings for a confluent-kafka client, made quick for tests.

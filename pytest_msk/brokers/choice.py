@@ -39,7 +39,11 @@ class Brokers:
         self._auto: str | None = None
 
     def get(self, choice: str) -> Broker:
-        """The session's broker of a kind; `auto` is the container where daemon and image are at hand, else embedded.
+        """The session's broker of a kind.
+
+        Args:
+            choice: a kind; `embedded:3` for a cluster of three nodes; `auto` for the container where daemon and image
+                are at hand, else embedded.
 
         Raises:
             BrokerUnavailable: what was asked for by name cannot be had.
@@ -56,11 +60,12 @@ class Brokers:
             self._open[choice] = self._start(choice)
         return self._open[choice]
 
-    def _start(self, kind: str) -> Broker:
+    def _start(self, choice: str) -> Broker:
+        kind, _, nodes = choice.partition(":")
         if kind == "embedded":
             from .embedded import EmbeddedBroker
 
-            return EmbeddedBroker(self._settings)
+            return EmbeddedBroker(self._settings, nodes=int(nodes or 1))
         if kind == "container":
             from .container import ContainerBroker
 
@@ -73,6 +78,11 @@ class Brokers:
                 "PYTEST_MSK_BOOTSTRAP_SERVERS or the ini setting msk_bootstrap_servers."
             )
         return ExternalBroker(self._bootstrap_servers, timeout=self._timeout)
+
+    def recover(self) -> None:
+        """End what a test let these brokers do wrong."""
+        for broker in self._open.values():
+            broker.recover()
 
     def close(self) -> None:
         """Close every broker that was started."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -223,6 +224,8 @@ class Clients:
 
 def _end(client: QuickConsumer | TrackedProducer, deadline: Deadline, failures: list[str]) -> None:
     """Close one client, in time; what goes wrong is added to `failures`."""
+    from confluent_kafka import KafkaError, KafkaException
+
     from ._quick import TrackedProducer
 
     try:
@@ -233,5 +236,20 @@ def _end(client: QuickConsumer | TrackedProducer, deadline: Deadline, failures: 
                 client.purge()
                 failures.append(f"a producer still held {left} undelivered records")
         client.close()
+    except KafkaException as error:
+        reason = error.args[0]
+        fenced = reason.code() == KafkaError._FENCED
+        if isinstance(client, TrackedProducer) and reason.fatal() and (fenced or not len(client)):
+            _end_failed(client)
+        else:
+            failures.append(f"{type(client).__name__}: {error}")
     except Exception as error:  # noqa: BLE001 - whatever a caller's callback raises belongs to the caller's thread
         failures.append(f"{type(client).__name__}: {error}")
+
+
+def _end_failed(producer: TrackedProducer) -> None:
+    """Close a producer that its broker has refused for good, by fencing it for one: whoever used it was told so."""
+    producer.purge()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # it warns that it cannot abort its transaction
+        producer.close()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..clock import Clock, Deadline
-from ..errors import BrokerError, TopicExists
+from ..errors import BrokerError, NotSupported, TopicExists
 from . import BrokerKind, ClientSetting, Committer, Limit, Watermarks
 from ._log import read_offsets
 from .admin import EARLIEST, LATEST, PAUSE, Admin, Refused
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
+    from typing_extensions import Unpack
+
+    from .embedded.faults import Faults
+    from .embedded.nodes import BrokerNodes
+    from .embedded.requests import Request, RequestScope
 
 __all__ = ["KIT_TOPIC_CONFIG", "ClusterBroker"]
 
@@ -75,6 +80,39 @@ class ClusterBroker(ABC):
     def bootstrap_servers(self) -> str:
         """`host:port`, several joined by commas."""
         return self.clients.bootstrap_servers
+
+    # --- what only the embedded broker can do
+
+    @property
+    def nodes(self) -> BrokerNodes:
+        """Refused: the nodes of real Kafka are not this process's."""
+        raise self._embedded_only("stop nodes or move leaders")
+
+    @property
+    def faults(self) -> Faults:
+        """Refused: real Kafka makes no mistakes on request."""
+        raise self._embedded_only("make faults")
+
+    def record_requests(self) -> None:
+        """Refused: real Kafka does not show its requests."""
+        raise self._embedded_only("record requests")
+
+    def requests(
+        self,
+        api: str | None = None,  # noqa: ARG002
+        **scope: Unpack[RequestScope],  # noqa: ARG002
+    ) -> tuple[Request, ...]:
+        """Refused: real Kafka does not show its requests."""
+        raise self._embedded_only("record requests")
+
+    def recover(self) -> None:  # noqa: B027 - it is complete
+        """Nothing: real Kafka was not made to do anything wrong."""
+
+    def _embedded_only(self, what: str) -> NotSupported:
+        return NotSupported(
+            f"The {self.kind} broker cannot {what}: that is the embedded broker's. Run this test on it, with "
+            'pytest.mark.msk(broker="embedded") or --msk-broker=embedded.'
+        )
 
     # --- clients
 

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_msk import BrokerError, TopicExists
+from pytest_msk import BrokerError, NotSupported, TopicExists
 from pytest_msk.brokers._log import _extend
 from pytest_msk.brokers.cluster import KIT_TOPIC_CONFIG, ClusterBroker
 
@@ -129,3 +129,18 @@ def test_ranges_hold_the_offsets_that_came_in_whatever_pieces(offsets, high, siz
         _extend(ranges, ordered[at : at + size], high)
     assert [offset for one in ranges for offset in one] == [offset for offset in ordered if offset < high]
     assert all(one.stop < other.start for one, other in pairwise(ranges)), "none touch"
+
+
+@pytest.mark.parametrize(
+    ("ask", "what"),
+    [
+        (lambda broker: broker.faults, "make faults"),
+        (lambda broker: broker.nodes, "stop nodes or move leaders"),
+        (lambda broker: broker.record_requests(), "record requests"),
+        (lambda broker: broker.requests("Produce", topic="t"), "record requests"),
+    ],
+)
+def test_what_only_the_embedded_broker_can_do_is_refused_with_a_sentence(broker, ask, what):
+    with pytest.raises(NotSupported, match=rf"The external broker cannot {what}: .* --msk-broker=embedded\."):
+        ask(broker)
+    broker.recover()

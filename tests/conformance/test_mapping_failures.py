@@ -174,13 +174,6 @@ def test_partition_that_is_added_is_read_in_the_background(msk_topic, msk_esm, m
     assert_at_least_once(esm)
 
 
-@pytest.fixture
-def transactions(msk_broker):
-    if any(limit.name == "transactions" for limit in msk_broker.limits):
-        pytest.skip(f"the {msk_broker.kind} broker has no transactions: --msk-broker=container has")
-
-
-@pytest.mark.usefixtures("transactions")
 def test_open_transaction_is_read(msk_topic, msk_esm, msk_broker):
     topic = msk_topic(partitions=2)
     topic.produce(b"a", partition=1)
@@ -198,7 +191,6 @@ def test_open_transaction_is_read(msk_topic, msk_esm, msk_broker):
     assert_at_least_once(esm)
 
 
-@pytest.mark.usefixtures("transactions")
 def test_aborted_transaction_is_read_and_its_marker_is_no_record(msk_topic, msk_esm, msk_broker):
     topic, values = msk_topic(), []
     topic.produce(b"a")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError
 from wire_client import NOW, WireClient
 
 from pytest_msk.brokers.embedded import EmbeddedBroker
-from pytest_msk.brokers.embedded.batch import encode_batch
+from pytest_msk.brokers.embedded.batch import BatchHeader, encode_batch
 from pytest_msk.brokers.embedded.errors import ErrorCode
 from pytest_msk.brokers.embedded.messages import APIS
 from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
 from pytest_msk.brokers.embedded.messages.records import INIT_PRODUCER_ID
+from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, END_TXN
+from pytest_msk.brokers.embedded.settings import TOPIC_CONFIGS
 from pytest_msk.clock import VirtualClock
 from pytest_msk.errors import BrokerError
-
-QUIET = {"log_level": 0}
 
 
 def test_the_list_is_complete(broker: EmbeddedBroker) -> None:
@@ -30,45 +30,56 @@ def test_the_list_is_complete(broker: EmbeddedBroker) -> None:
 
 
 def test_limit_transactions(broker: EmbeddedBroker, client: WireClient) -> None:
-    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "transactional.id": "x", **QUIET})
-    with pytest.raises(KafkaException, match="The embedded broker has no transactions: run this test on a container"):
-        producer.init_transactions(10)
-    answer = client.ask(INIT_PRODUCER_ID, {"transactional_id": "x", "transaction_timeout_ms": 1000})
-    assert answer["error_code"] == ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-
-
-def test_limit_compaction(broker: EmbeddedBroker, client: WireClient) -> None:
-    clock = VirtualClock(NOW)
-    broker.use_clock(clock)
-    broker.create_topic("t", config={"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"})
-    for value in (b"old", b"new"):
-        client.produce("t", encode_batch([(NOW, b"key", value, ())]))
-    clock.advance(30 * 24 * 3600)
-    assert [each.value for each in broker.records("t")] == [b"old", b"new"]
-    refused = client.produce("t", encode_batch([(NOW, None, b"no key", ())]))
-    assert refused["error_code"] == ErrorCode.INVALID_RECORD
+    broker.create_topic("t")
+    assert END_TXN.versions[1] == 4
+    producer = broker.producer(transactional_id="x")
+    producer.init_transactions(10)
+    epochs = set()
+    for _ in range(2):
+        producer.begin_transaction()
+        producer.produce("t", b"x")
+        producer.commit_transaction(10)
+        (described,) = client.ask(DESCRIBE_TRANSACTIONS, {"transactional_ids": ["x"]})["transactions"]
+        assert described["state"] == "CompleteCommit"  # never PrepareCommit
+        epochs.add(described["producer_epoch"])
+    assert epochs == {0}
 
 
 def test_limit_consumer_protocol(broker: EmbeddedBroker, client: WireClient) -> None:
-    settings = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "group.protocol": "consumer", **QUIET}
-    consumer = Consumer(settings)
-    consumer.subscribe(["t"])
-    message = consumer.poll(10)
-    assert message is not None
-    assert message.error().code() == KafkaError._FATAL
-    consumer.close()
+    broker.create_topic("t")
+    classic = broker.consumer("g")
+    classic.subscribe(["t"])
+    while not classic.assignment():
+        classic.poll(0.05)
     body = {
-        **dict.fromkeys(("instance_id", "rack_id", "subscribed_topic_names", "server_assignor", "topic_partitions")),
-        "subscribed_topic_regex": None,
+        **dict.fromkeys(("instance_id", "rack_id", "subscribed_topic_regex", "server_assignor")),
         "group_id": "g",
         "member_id": "m",
         "member_epoch": 0,
         "rebalance_timeout_ms": 1,
+        "subscribed_topic_names": ["t"],
+        "topic_partitions": [],
     }
     answer = client.ask(CONSUMER_GROUP_HEARTBEAT, body)
-    assert answer["error_code"] == ErrorCode.UNSUPPORTED_VERSION
-    assert "group.protocol=classic" in answer["error_message"]
+    assert answer["error_code"] == ErrorCode.GROUP_ID_NOT_FOUND
+    assert answer["error_message"] == "Group g is not a consumer group."
+    assert client.ask(CONSUMER_GROUP_HEARTBEAT, {**body, "group_id": "h"})["error_code"] == 0
+    late = broker.consumer("h")
+    late.subscribe(["t"])
+    message = late.poll(10)
+    assert message is not None
+    assert message.error().code() == KafkaError.INCONSISTENT_GROUP_PROTOCOL
     assert 76 not in APIS  # share groups
+
+
+def test_limit_topic_configs(broker: EmbeddedBroker, client: WireClient) -> None:
+    (limit,) = (each for each in broker.limits if each.name == "topic configs")
+    named = limit.reason.partition(": ")[2].split(", ")
+    assert named == sorted(name for name, key in TOPIC_CONFIGS.items() if not key.acts)
+    assert "compression.type" in named
+    broker.create_topic("t", config={"compression.type": "zstd"})
+    client.produce("t", encode_batch([(NOW, b"key", b"value", ())]))
+    assert BatchHeader.read(bytes(client.fetch("t", 0)["records"])).codec == 0  # Kafka compresses anew
 
 
 def test_limit_security(broker: EmbeddedBroker) -> None:

@@ -219,8 +219,8 @@ def patched(raw: bytes, at: int, value: bytes) -> bytes:
     ("at", "value", "code"),
     [
         (22, b"\x20", ErrorCode.INVALID_RECORD),  # a control batch
-        (22, b"\x10", ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),  # of a transaction
-        (22, b"\x07", ErrorCode.CORRUPT_MESSAGE),  # an unknown codec
+        (22, b"\x10", ErrorCode.INVALID_RECORD),  # of a transaction without a producer
+        (22, b"\x07", ErrorCode.UNKNOWN_SERVER_ERROR),  # an unknown codec
         (0, b"\0\0\0\0\0\0\0\x05", ErrorCode.INVALID_RECORD),  # an offset of its own
         (23, b"\0\0\0\x05", ErrorCode.INVALID_RECORD),  # last offset and count differ
         (57, b"\0\0\0\0", ErrorCode.INVALID_RECORD),  # no record
@@ -270,7 +270,7 @@ def test_a_compacted_topic_wants_keys(log: PartitionLog) -> None:
     raw = encode_batch([(NOW, b"k", b"a", ()), (NOW, None, b"b", ())])
     error = refused(log, raw, config)
     assert error.code is ErrorCode.INVALID_RECORD
-    assert error.record_errors == ((1, "Compacted topic cannot accept message without key in topic partition t-3."),)
+    assert error.record_errors == ((1, "Compacted topic cannot accept message without key in topic partition t-3"),)
 
 
 def test_log_append_time(log: PartitionLog) -> None:

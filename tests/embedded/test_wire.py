@@ -13,10 +13,10 @@ from pytest_msk.brokers.embedded.messages.metadata import METADATA
 from pytest_msk.brokers.embedded.messages.records import FETCH, PRODUCE
 from pytest_msk.brokers.embedded.wire import (
     Api,
+    Field,
     MalformedRequest,
-    _Field,
-    _parse,
     _value_if_absent,
+    fields_of,
     read_uvarint,
     skip_tagged_fields,
     write_uvarint,
@@ -26,7 +26,7 @@ EVERY_API = pytest.mark.parametrize("api", [pytest.param(api, id=api.name) for a
 _INTEGERS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
 
 
-def messages(fields: tuple[_Field, ...], version: int) -> st.SearchStrategy[dict[str, object]]:
+def messages(fields: tuple[Field, ...], version: int) -> st.SearchStrategy[dict[str, object]]:
     """Messages of a table in a version; what the version does not have has its default."""
     return st.fixed_dictionaries(
         {
@@ -36,7 +36,7 @@ def messages(fields: tuple[_Field, ...], version: int) -> st.SearchStrategy[dict
     )
 
 
-def value(field: _Field, version: int) -> st.SearchStrategy[object]:
+def value(field: Field, version: int) -> st.SearchStrategy[object]:
     one: st.SearchStrategy[object]
     if field.children:
         one = messages(field.children, version)
@@ -63,9 +63,9 @@ def drawn_version(data: st.DataObject, api: Api) -> int:
 @given(data=st.data())
 def test_what_is_encoded_is_decoded_again(api: Api, data: st.DataObject) -> None:
     version = drawn_version(data, api)
-    request = data.draw(messages(_parse(api.request), version))
+    request = data.draw(messages(fields_of(api.request), version))
     assert api.decode_request(version, b"".join(api.encode_request(version, request))) == request
-    response = data.draw(messages(_parse(api.response), version))
+    response = data.draw(messages(fields_of(api.response), version))
     assert api.decode_response(version, b"".join(api.encode_response(version, response))) == response
 
 
@@ -74,7 +74,7 @@ def test_what_is_encoded_is_decoded_again(api: Api, data: st.DataObject) -> None
 @given(data=st.data())
 def test_a_message_that_is_cut_off_is_malformed(api: Api, data: st.DataObject) -> None:
     version = drawn_version(data, api)
-    whole = b"".join(api.encode_request(version, data.draw(messages(_parse(api.request), version))))
+    whole = b"".join(api.encode_request(version, data.draw(messages(fields_of(api.request), version))))
     for end in {data.draw(st.integers(0, len(whole) - 1)), len(whole) - 1} if whole else ():
         with pytest.raises(MalformedRequest):
             api.decode_request(version, whole[:end])
@@ -85,7 +85,7 @@ def test_a_message_that_is_cut_off_is_malformed(api: Api, data: st.DataObject) -
 @given(data=st.data())
 def test_other_bytes_are_malformed_and_nothing_else(api: Api, data: st.DataObject) -> None:
     version = drawn_version(data, api)
-    broken = bytearray(b"".join(api.encode_request(version, data.draw(messages(_parse(api.request), version)))))
+    broken = bytearray(b"".join(api.encode_request(version, data.draw(messages(fields_of(api.request), version)))))
     for at in data.draw(st.lists(st.integers(0, max(len(broken) - 1, 0)), max_size=4)):
         if broken:
             broken[at] = data.draw(st.integers(0, 255))

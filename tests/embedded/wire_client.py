@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import socket
 import struct
@@ -55,8 +56,12 @@ class WireClient:
         self._socket.sendall(data)
 
     def finish(self) -> None:
-        """Send no more; answers can still come."""
-        self._socket.shutdown(socket.SHUT_WR)
+        """Send no more; answers can still come. A broker that has closed the connection already is no error."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
 
     def receive_frame(self) -> bytes:
         (size,) = struct.unpack(">i", self.receive_raw(4))

@@ -445,3 +445,106 @@ def test_sessions_own_consumer_stays_in_its_group(pytester):
         """
     )
     pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_a_cluster_of_several_nodes_by_option_and_by_marker(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_default(msk_broker):
+            assert len(msk_broker.nodes) == 2
+
+        @pytest.mark.msk(broker=["embedded", "embedded:3"])
+        def test_marked(msk_broker, msk_topic, request):
+            topic = msk_topic(partitions=2)
+            topic.produce({"id": 1})
+            assert len(msk_broker.nodes) == (3 if "embedded:3" in request.node.name else 1)
+        """
+    )
+    result = pytester.runpytest("--msk-broker=embedded:2", "-v")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["msk: broker embedded:2 (--msk-broker)", "*test_marked?embedded? PASSED*"])
+
+
+@pytest.mark.parametrize("choice", ["embedded:0", "embedded:three", "embedded:31", "embedded:", "container:3", "auto:3"])
+def test_an_impossible_number_of_nodes_is_a_usage_error(pytester, choice):
+    pytester.makepyfile(PASSING)
+    result = pytester.runpytest(f"--msk-broker={choice}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*'{choice}' is no number of nodes: give embedded:3*"])
+
+
+def test_what_a_test_lets_its_broker_do_wrong_ends_with_it(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_msk import BrokerError
+
+        def test_wrong(msk_broker, msk_topic):
+            topic = msk_topic()
+            msk_broker.faults.fail(None, "UNKNOWN_SERVER_ERROR", times=None)
+            msk_broker.record_requests()
+            msk_broker.nodes[1].stop()
+
+        def test_right(msk_broker, msk_topic):
+            assert len(msk_broker.faults) == 0
+            assert msk_broker.nodes[1].is_up
+            with pytest.raises(BrokerError, match="No requests were recorded"):
+                msk_broker.requests()
+            msk_topic().produce({"id": 1})
+
+        class TestCase(__import__("unittest").TestCase):
+            @pytest.fixture(autouse=True)
+            def _broker(self, request):
+                self.broker = request.getfixturevalue("msk_broker")
+
+            def test_wrong(self):
+                self.broker.nodes.stop()
+
+            def test_x_right(self):
+                assert self.broker.nodes[1].is_up
+        """
+    )
+    pytester.runpytest("-p", "no:randomly").assert_outcomes(passed=4)
+
+
+def test_a_broker_of_the_projects_own_recovers_too(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_msk import EmbeddedBroker
+
+        @pytest.fixture(scope="session")
+        def msk_broker():
+            with EmbeddedBroker(nodes=2) as broker:
+                yield broker
+
+        def test_wrong(msk_broker):
+            msk_broker.nodes[2].stop()
+
+        def test_right(msk_broker):
+            assert msk_broker.nodes[2].is_up
+        """
+    )
+    pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_the_function_of_a_fault_that_fails_is_an_error_of_its_test(pytester):
+    pytester.makepyfile(
+        """
+        def test_function(msk_broker, msk_topic):
+            def broken(request):
+                raise ZeroDivisionError("in the function")
+
+            topic = msk_topic()
+            msk_broker.faults.call("Produce", broken, times=1)
+            topic.produce({"id": 1})
+
+        def test_next(msk_topic):
+            msk_topic().produce({"id": 1})
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ZeroDivisionError: in the function*", "*The function of a fault failed 1 time(s)*"])

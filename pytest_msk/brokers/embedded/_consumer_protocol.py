@@ -8,8 +8,9 @@ Every version of both begins with its number and a list, and only those are read
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
-__all__ = ["assigned_partitions", "subscribed_topics"]
+__all__ = ["assigned_partitions", "encode_assignment", "encode_subscription", "subscribed_topics"]
 
 
 def subscribed_topics(metadata: bytes) -> frozenset[str] | None:
@@ -40,6 +41,26 @@ def assigned_partitions(assignment: bytes) -> frozenset[tuple[str, int]] | None:
     except (struct.error, ValueError):
         return None
     return frozenset(partitions)
+
+
+def encode_subscription(topics: Iterable[str]) -> bytes:
+    """A subscription, version 0, without user data."""
+    names = [_sized(topic) for topic in sorted(topics)]
+    return struct.pack(">hi", 0, len(names)) + b"".join(names) + struct.pack(">i", -1)
+
+
+def encode_assignment(partitions: Iterable[tuple[str, int]]) -> bytes:
+    """An assignment of partitions, as (topic, partition), version 0, without user data."""
+    by_topic: dict[str, list[int]] = {}
+    for topic, partition in sorted(partitions):
+        by_topic.setdefault(topic, []).append(partition)
+    parts = [_sized(topic) + struct.pack(f">i{len(all_)}i", len(all_), *all_) for topic, all_ in by_topic.items()]
+    return struct.pack(">hi", 0, len(parts)) + b"".join(parts) + struct.pack(">i", -1)
+
+
+def _sized(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack(">h", len(data)) + data
 
 
 def _string(data: bytes, at: int) -> tuple[str, int]:

@@ -141,6 +141,12 @@ class Group:
             return ErrorCode.ILLEGAL_GENERATION
         return error
 
+    def check_transaction_commit(self, member_id: str, group_instance_id: str | None, generation_id: int) -> ErrorCode:
+        """Whether a commit in a transaction is accepted: a producer that names no member is believed."""
+        if generation_id < 0 and (self.state is GroupState.EMPTY or not (member_id or group_instance_id)):
+            return ErrorCode.NONE
+        return self.check_generation(member_id, group_instance_id, generation_id)
+
     def check_commit(self, member_id: str, group_instance_id: str | None, generation_id: int) -> ErrorCode:
         """Whether a commit is accepted: from outside only while the group is empty, else from this generation."""
         if generation_id < 0 and self.state is GroupState.EMPTY:

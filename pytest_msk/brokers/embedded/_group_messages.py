@@ -41,11 +41,16 @@ Reply = Callable[[_Response], None]
 
 
 class GroupState(str, Enum):
-    """The state of a classic group, by the name that Kafka gives it in describe and list responses."""
+    """The state of a group, by the name that Kafka gives it in describe and list responses.
+
+    A classic group prepares and completes rebalances; one of the consumer protocol is assigning, then reconciling.
+    """
 
     EMPTY = "Empty"
     PREPARING_REBALANCE = "PreparingRebalance"
     COMPLETING_REBALANCE = "CompletingRebalance"
+    ASSIGNING = "Assigning"
+    RECONCILING = "Reconciling"
     STABLE = "Stable"
     DEAD = "Dead"
 
@@ -199,6 +204,7 @@ class GroupMember:
     Args:
         metadata: what it sent for the group's protocol (a consumer's subscription); empty unless the group is stable.
         assignment: what the leader gave it last; it keeps that while a rebalance is prepared.
+        epoch: the member's, in a group of the consumer protocol; -1 in a classic one.
     """
 
     member_id: str
@@ -209,6 +215,7 @@ class GroupMember:
     rebalance_timeout_ms: int
     metadata: bytes
     assignment: bytes
+    epoch: int = -1
 
     @property
     def topics(self) -> frozenset[str]:
@@ -227,7 +234,8 @@ class DescribedGroup:
 
     `protocol` is the assignor's name, empty unless the group is stable; an unknown group is Dead with
     GROUP_ID_NOT_FOUND, which versions below 6 of the request send as no error. `generation_id` and `leader` are for
-    tests: the wire has no place for them.
+    tests: the wire has no place for them. In a group of the consumer protocol `generation_id` is the group's epoch, and
+    nobody leads.
     """
 
     group_id: str
@@ -238,11 +246,12 @@ class DescribedGroup:
     generation_id: int = -1
     leader: str = ""
     members: tuple[GroupMember, ...] = ()
+    group_type: str = "classic"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedGroup:
-    """One group as ListGroups shows it; every group here is of type `classic`."""
+    """One group as ListGroups shows it, of type `classic` or `consumer`."""
 
     group_id: str
     protocol_type: str

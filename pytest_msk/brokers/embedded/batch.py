@@ -9,7 +9,7 @@ Source: "Message Format" in Kafka's implementation guide; KIP-98 (magic 2), KIP-
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,10 +24,13 @@ __all__ = [
     "BatchHeader",
     "RecordInBatch",
     "check_crc",
+    "compress",
     "decompress",
     "encode_batch",
+    "end_marker",
     "records_of",
     "stored",
+    "with_records",
 ]
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
@@ -88,7 +91,8 @@ class BatchHeader(NamedTuple):
         """The header of the batch that begins at `at`.
 
         Raises:
-            Refused: CORRUPT_MESSAGE, the bytes end inside the header or the batch; INVALID_RECORD, an older format.
+            Refused: INVALID_RECORD, an older format, or the bytes end inside the batch: as for Kafka, that is no batch.
+                CORRUPT_MESSAGE, a newer format.
         """
         if len(data) - at > _MAGIC_AT and data[at + _MAGIC_AT] < 2:
             raise Refused(
@@ -96,10 +100,12 @@ class BatchHeader(NamedTuple):
                 "Produce requests are only allowed to contain record batches with magic version 2",
             )
         if len(data) - at < HEADER_BYTES:
-            raise Refused(ErrorCode.CORRUPT_MESSAGE, "The record batch is shorter than its header.")
+            raise Refused(ErrorCode.INVALID_RECORD, "The record batch is shorter than its header.")
         header = cls._make(_HEADER.unpack_from(data, at))
-        if header.magic != 2 or header.length < HEADER_BYTES - 12 or at + 12 + header.length > len(data):
-            raise Refused(ErrorCode.CORRUPT_MESSAGE, "The record batch's magic or length is wrong.")
+        if header.magic != 2:
+            raise Refused(ErrorCode.CORRUPT_MESSAGE, f"Invalid magic found in record: {header.magic}")
+        if header.length < HEADER_BYTES - 12 or at + 12 + header.length > len(data):
+            raise Refused(ErrorCode.INVALID_RECORD, "The record batch's length is wrong.")
         return header
 
 
@@ -127,19 +133,21 @@ def check_crc(header: BatchHeader, batch: Buffer) -> None:
         )
 
 
-def stored(header: BatchHeader, batch: Buffer, base_offset: int, *, append_time: int | None = None) -> bytes:
-    """The batch as the log keeps it: at its own offset, in leader epoch 0.
+def stored(
+    header: BatchHeader, batch: Buffer, base_offset: int, *, append_time: int | None = None, leader_epoch: int = 0
+) -> bytes:
+    """The batch as the log keeps it: at its own offset, in its leader's epoch.
 
     Args:
         append_time: stamps the whole batch with this time (epoch ms), for `message.timestamp.type=LogAppendTime`.
     """
     if append_time is None:
-        return b"".join((_PREFIX.pack(base_offset, header.length, 0), batch[_MAGIC_AT:]))
+        return b"".join((_PREFIX.pack(base_offset, header.length, leader_epoch), batch[_MAGIC_AT:]))
     attributes = header.attributes | _LOG_APPEND_TIME
     tail = b"".join(
         (struct.pack(">hiqq", attributes, header.last_offset_delta, header.base_timestamp, append_time), batch[43:])
     )
-    return _BEFORE_CRC.pack(base_offset, header.length, 0, 2, google_crc32c.value(tail)) + tail
+    return _BEFORE_CRC.pack(base_offset, header.length, leader_epoch, 2, google_crc32c.value(tail)) + tail
 
 
 def decompress(codec: int, body: Buffer) -> bytes:
@@ -165,6 +173,17 @@ def decompress(codec: int, body: Buffer) -> bytes:
         raise Refused(
             ErrorCode.CORRUPT_MESSAGE, f"The {CODECS[codec]} data of a record batch is corrupt: {error}"
         ) from error
+
+
+def compress(codec: int, body: bytes) -> bytes:
+    """Records under a compression that a producer chose."""
+    if codec == 0:
+        return body
+    import cramjam
+
+    if codec == 2:
+        return bytes(cramjam.snappy.compress_raw(body))
+    return bytes({1: cramjam.gzip, 3: cramjam.lz4, 4: cramjam.zstd}[codec].compress(body))
 
 
 _XERIAL = b"\x82SNAPPY\0"
@@ -257,6 +276,7 @@ def encode_batch(
     producer_id: int = -1,
     producer_epoch: int = -1,
     base_sequence: int = -1,
+    attributes: int = 0,
 ) -> bytes:
     """An uncompressed batch of (timestamp, key, value, headers), as a producer would send it.
 
@@ -264,23 +284,81 @@ def encode_batch(
         records: at least one; timestamps in epoch milliseconds.
     """
     base = records[0][0]
-    body = bytearray()
-    for delta, (timestamp, key, value, headers) in enumerate(records):
-        one = bytearray(b"\0")
-        one += _zigzag(timestamp - base) + _zigzag(delta)
-        for field in (key, value):
-            one += _zigzag(-1) if field is None else _zigzag(len(field)) + field
-        one += _zigzag(len(headers))
-        for name, header_value in headers:
-            raw = name.encode()
-            one += _zigzag(len(raw)) + raw
-            one += _zigzag(-1) if header_value is None else _zigzag(len(header_value)) + header_value
-        body += _zigzag(len(one)) + one
+    body = b"".join(
+        _encode_record(timestamp - base, delta, key, value, headers)
+        for delta, (timestamp, key, value, headers) in enumerate(records)
+    )
     latest = max(timestamp for timestamp, *_ in records)
+    header = (attributes, len(records) - 1, base, latest, producer_id, producer_epoch, base_sequence, len(records))
+    return _sealed(0, -1, struct.pack(">hiqqqhii", *header) + body)
+
+
+def end_marker(*, producer_id: int, producer_epoch: int, commit: bool, now_ms: int) -> bytes:
+    """The control batch that ends a producer's transaction in a partition; the coordinator's epoch is always 0."""
+    key, value = struct.pack(">hh", 0, int(commit)), struct.pack(">hi", 0, 0)
+    return encode_batch(
+        [(now_ms, key, value, ())],
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        attributes=_TRANSACTIONAL | _CONTROL,
+    )
+
+
+def with_records(batch: bytes, records: Sequence[RecordInBatch]) -> bytes:
+    """The batch with some of its records only: it keeps its first and last offset, its producer and its codec.
+
+    Args:
+        records: at least one, in order.
+    """
+    header = BatchHeader.read(batch)
+    body = b"".join(
+        _encode_record(
+            0 if header.log_append_time else each.timestamp - header.base_timestamp,
+            each.offset - header.base_offset,
+            each.key,
+            each.value,
+            each.headers,
+        )
+        for each in records
+    )
+    latest = header.max_timestamp if header.log_append_time else max(each.timestamp for each in records)
     tail = struct.pack(
-        ">hiqqqhii", 0, len(records) - 1, base, latest, producer_id, producer_epoch, base_sequence, len(records)
-    ) + bytes(body)
-    return _BEFORE_CRC.pack(0, len(tail) + _CRC_FROM - 12, -1, 2, google_crc32c.value(tail)) + tail
+        ">hiqqqhii",
+        header.attributes,
+        header.last_offset_delta,
+        header.base_timestamp,
+        latest,
+        header.producer_id,
+        header.producer_epoch,
+        header.base_sequence,
+        len(records),
+    )
+    return _sealed(header.base_offset, header.leader_epoch, tail + compress(header.codec, body))
+
+
+def _sealed(base_offset: int, leader_epoch: int, tail: bytes) -> bytes:
+    """A batch of everything behind its checksum."""
+    length = len(tail) + _CRC_FROM - 12
+    return _BEFORE_CRC.pack(base_offset, length, leader_epoch, 2, google_crc32c.value(tail)) + tail
+
+
+def _encode_record(
+    timestamp_delta: int,
+    offset_delta: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: tuple[tuple[str, bytes | None], ...],
+) -> bytes:
+    one = bytearray(b"\0")
+    one += _zigzag(timestamp_delta) + _zigzag(offset_delta)
+    for field in (key, value):
+        one += _zigzag(-1) if field is None else _zigzag(len(field)) + field
+    one += _zigzag(len(headers))
+    for name, header_value in headers:
+        raw = name.encode()
+        one += _zigzag(len(raw)) + raw
+        one += _zigzag(-1) if header_value is None else _zigzag(len(header_value)) + header_value
+    return _zigzag(len(one)) + bytes(one)
 
 
 def _zigzag(value: int) -> bytes:

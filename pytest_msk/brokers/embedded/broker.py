@@ -1,4 +1,4 @@
-"""The embedded broker as a test sees it: started, asked, looked into, closed."""
+"""The embedded broker as a test sees it: started, asked, looked into, made to fail, closed."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ from typing import TYPE_CHECKING, TypeVar
 from ...clock import Clock, RealClock, VirtualClock
 from ...errors import BrokerError, TopicExists
 from .. import BrokerKind, ClientSetting, Committer, Limit, Watermarks
-from ..clients import Clients
+from ..clients import Clients, committer
 from ._group_messages import DescribedGroup, GroupState
 from .batch import RecordInBatch
+from .cluster import Cluster, cluster_settings
 from .connection import Connection
 from .errors import ErrorCode, Refused
+from .faults import Faults
+from .gate import Gate, RequestLog
 from .handlers import handlers_of
 from .limits import LIMITS
 from .log import PartitionLog
 from .loop import Loop
 from .node import Node
+from .nodes import BrokerNodes
 from .offsets import CommitOffsets, OffsetCommit
+from .requests import Request, RequestFilter, RequestScope, api_named
 from .server import Server, close_in_children
 from .settings import Settings
 from .topics import Topic
+from .transactions import DescribedTransaction
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
+    from typing_extensions import Unpack
 
 __all__ = ["EmbeddedBroker"]
 
@@ -41,46 +48,79 @@ _FAILURES_KEPT = 100
 _Result = TypeVar("_Result")
 
 #: How a commit is refused to a member that is out of step with its group.
-_REBALANCED = (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION, ErrorCode.REBALANCE_IN_PROGRESS)
+_REBALANCED = (
+    ErrorCode.UNKNOWN_MEMBER_ID,
+    ErrorCode.ILLEGAL_GENERATION,
+    ErrorCode.REBALANCE_IN_PROGRESS,
+    ErrorCode.STALE_MEMBER_EPOCH,
+)
+#: The states of a group that is on its way from one assignment to the next.
+_REBALANCING = (
+    GroupState.PREPARING_REBALANCE,
+    GroupState.COMPLETING_REBALANCE,
+    GroupState.ASSIGNING,
+    GroupState.RECONCILING,
+)
 
 
 class EmbeddedBroker:
-    """A Kafka broker in a thread of this process, on a free port of 127.0.0.1; it can be used when it is made.
+    """A Kafka cluster in a thread of this process, on free ports of 127.0.0.1; it can be used when it is made.
 
     Args:
         settings: broker settings under Kafka's own names, as text.
+        nodes: how many brokers the cluster has; with several, replication is as MSK sets it: three replicas of which
+            two have to be in sync, or two of which one has to.
         clock: what record timestamps, retention and the expiry of committed offsets follow; the machine's by default.
         hold_heartbeats: whether the members of a group hear of a new one at once, by the answer to a heartbeat that
             was held for it. It makes a second consumer join in milliseconds; a real broker takes up to the heartbeat
             interval, 3 seconds. Only librdkafka's clients are treated so.
 
     Raises:
-        BrokerError: a setting is unknown or has a bad value.
+        BrokerError: a setting is unknown or has a bad value, or that is no number of nodes.
     """
 
     def __init__(
-        self, settings: Mapping[str, str] | None = None, *, clock: Clock | None = None, hold_heartbeats: bool = True
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        nodes: int = 1,
+        clock: Clock | None = None,
+        hold_heartbeats: bool = True,
     ) -> None:
-        checked = Settings(settings)
+        checked = Settings(cluster_settings(nodes, settings))
         self._failures: list[BaseException] = []
         self._pid = os.getpid()
         self._closed = False
         self._loop = Loop("pytest_msk embedded broker", self._failed)
-        self._node = Node(checked, clock or RealClock(), self._loop, hold_heartbeats=hold_heartbeats)
+        self._cluster = Cluster(checked, clock or RealClock(), self._loop, nodes=nodes, hold_heartbeats=hold_heartbeats)
+        self._requests = RequestLog()
+        self._faults = Faults(self._look, self._rebalance)
+        self._gate = Gate(self._loop, self._faults, self._requests, self._crash)
+        self._servers: dict[int, Server] = {}
+        peers = {node_id: Node(self._cluster, node_id) for node_id in self._cluster.ids}
+        self._node = peers[1]  # what all nodes share can be asked of any of them
         self._unwatch: Callable[[], None] | None = None
         self._topic_configs = {
             name: value for name, (value, *named) in _KIT_TOPIC_CONFIGS.items() if not checked.given.keys() & set(named)
         }
-        self._server = Server(self._loop, max_request=checked.int("socket.request.max.bytes"), gone=self._gone)
-        self._node.port = self._server.port
-        self._server.serve(handlers_of(self._node))
-        close_in_children(self._server)
+        for node in peers.values():
+            server = self._servers[node.id] = Server(
+                self._loop,
+                max_request=checked.int("socket.request.max.bytes"),
+                max_connections=checked.int("max.connections"),
+                gone=self._gone,
+            )
+            node.port, node.peers = server.port, peers
+            server.serve(self._gate.before(node, handlers_of(node)))
+            close_in_children(server)
+        self._nodes = BrokerNodes(peers.values(), self._set_up, self._held)
         self._clients = Clients(self.bootstrap_servers)
         if clock is not None:
             self.use_clock(clock)
         self._loop.start()
         with self._loop.lock:
             self._check_retention_later()
+            self._check_transactions_later()
 
     def __repr__(self) -> str:
         return f"EmbeddedBroker({self.bootstrap_servers!r}{', closed' if self._closed else ''})"
@@ -100,8 +140,8 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """`127.0.0.1:port`."""
-        return f"{self._node.host}:{self._node.port}"
+        """`127.0.0.1:port` of every node, joined by commas."""
+        return ",".join(node.address for node in self._node.peers.values())
 
     @property
     def limits(self) -> Sequence[Limit]:
@@ -117,7 +157,54 @@ class EmbeddedBroker:
     def rejections(self) -> tuple[str, ...]:
         """Why connections were closed on clients: requests that are malformed or not spoken, in sentences."""
         with self._held():
-            return tuple(self._server.rejections)
+            return tuple(sentence for server in self._servers.values() for sentence in server.rejections)
+
+    # --- what goes wrong ------------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> BrokerNodes:
+        """The cluster's nodes by id: `nodes[2].stop()`, `nodes.stop(zone="use1-az1")`, `nodes.leader("orders", 0)`."""
+        return self._nodes
+
+    @property
+    def faults(self) -> Faults:
+        """What a test lets this broker do wrong: errors, delays, lost connections, crashes, rebalances."""
+        return self._faults
+
+    def record_requests(self) -> None:
+        """Keep the requests that come in from now on, the last 10,000 of them, for `requests`."""
+        with self._held():
+            self._requests.start()
+            self._gate.look()
+
+    def requests(self, api: str | None = None, **scope: Unpack[RequestScope]) -> tuple[Request, ...]:
+        """The requests since `record_requests`, the oldest first.
+
+        Args:
+            api: by Kafka's own name, such as `OffsetCommit`; None for every API.
+            scope: `topic`, `partition`, `group`, `client_id` or `node` that they are about, or came from or to.
+
+        Raises:
+            BrokerError: requests are not recorded, or there is no such API.
+        """
+        if api is not None:
+            api_named(api)
+        with self._held():
+            return self._requests.find(RequestFilter(api=api, **scope))
+
+    def recover(self) -> None:
+        """End all faults, start the nodes that are down, let everything be led where it was, and record no more.
+
+        The fixtures call it after each test.
+
+        Raises:
+            BrokerError: a function of a fault failed.
+        """
+        if self._closed or os.getpid() != self._pid:
+            return
+        if not (self._gate.open and self._gate.idle and self._cluster.at_home):
+            self._loop.call(self._recover)
+        self._faults.reset()
 
     # --- clients --------------------------------------------------------------------------------------------------
 
@@ -209,6 +296,34 @@ class EmbeddedBroker:
                 raise BrokerError(f"There is no partition {name}-{partition} on the embedded broker.")
             return log.records(start)
 
+    def compact(self, name: str) -> None:
+        """Clean a compacted topic now, whatever the age of its records: of each key the latest one stays.
+
+        As Kafka's cleaner would once every segment is closed; tombstones stay for `delete.retention.ms`, counted from
+        the first cleaning that met them.
+
+        Raises:
+            BrokerError: there is no such topic, or its `cleanup.policy` has no `compact`.
+        """
+
+        def clean() -> None:
+            topic = self._topic(name)
+            if not topic.log_config.compact:
+                policy = topic.config("cleanup.policy")
+                raise Refused(
+                    ErrorCode.POLICY_VIOLATION,
+                    f"Topic {name!r} is not compacted: its cleanup.policy is {policy}, set it to compact.",
+                )
+            for log in topic.partitions:
+                log.compact(topic.log_config, self._node.now_ms(), everything=True)
+
+        self._ask(clean)
+
+    def transactions(self) -> tuple[DescribedTransaction, ...]:
+        """Every transactional id as it is now: state, producer, partitions, and the groups whose offsets are in it."""
+        with self._held():
+            return self._node.transactions.transactions()
+
     def delete_records(self, name: str, before: Mapping[int, int]) -> None:
         """Delete each named partition's records below an offset (-1: all).
 
@@ -256,12 +371,15 @@ class EmbeddedBroker:
         that a mapping does with a small batch.
         """
         member = consumer.memberid() or ""
+        sent = committer(consumer, topic)
 
         def commit(positions: Mapping[int, int]) -> str | None:
+            if not (self._gate.open and self._cluster.whole):
+                return sent(positions)  # what concerns requests concerns this commit too
             offsets = (OffsetCommit(topic=topic, partition=p, offset=offset) for p, offset in positions.items())
             with self._held():
                 groups = self._node.groups
-                generation = groups.generation(group)
+                generation = groups.generation(group, member)
                 request = CommitOffsets(
                     group_id=group, member_id=member, generation_id=generation, offsets=tuple(offsets)
                 )
@@ -275,7 +393,7 @@ class EmbeddedBroker:
 
     def rebalancing(self, group: str) -> bool:
         """Whether a group is between two generations: its members are joining, or wait for their partitions."""
-        return self.describe_group(group).state in (GroupState.PREPARING_REBALANCE, GroupState.COMPLETING_REBALANCE)
+        return self.describe_group(group).state in _REBALANCING
 
     def delete_group(self, group: str) -> None:
         """Delete a group and its offsets; one that is not there is no error.
@@ -308,7 +426,7 @@ class EmbeddedBroker:
             if self._unwatch is not None:
                 self._unwatch()
                 self._unwatch = None
-            self._node.clock = clock
+            self._cluster.clock = clock
             if isinstance(clock, VirtualClock):
                 self._unwatch = clock.watch(self._moved)
 
@@ -327,7 +445,8 @@ class EmbeddedBroker:
         with self._loop.lock:
             self._node.groups.close()
         self._loop.stop()
-        self._server.close()
+        for server in self._servers.values():
+            server.close()
         self._loop.discard()
         if self._failures:
             raise BrokerError(
@@ -379,6 +498,50 @@ class EmbeddedBroker:
             self._check_retention_later()
 
         self._loop.call_later(self._node.settings.int("log.retention.check.interval.ms"), check)
+
+    def _check_transactions_later(self) -> None:
+        def check() -> None:
+            self._node.transactions.apply_time(self._node.now_ms())
+            self._check_transactions_later()
+
+        interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms"
+        self._loop.call_later(self._node.settings.int(interval), check)
+
+    def _look(self) -> None:
+        self._gate.look()
+
+    def _rebalance(self, group: str) -> None:
+        with self._held():
+            self._cluster.groups.rebalance(group)
+
+    def _set_up(self, up: set[int]) -> None:
+        with self._held():
+            pass  # refuses a closed broker, and a fork
+        self._loop.call(lambda: self._change_nodes(up))
+
+    def _change_nodes(self, up: set[int]) -> None:
+        for node_id in self._cluster.up - up:
+            self._servers[node_id].close()
+        self._cluster.set_up(up)
+        for node_id in up:
+            self._servers[node_id].listen()
+            self._node.peers[node_id].port = self._servers[node_id].port
+        self._clients.bootstrap_servers = self.bootstrap_servers
+
+    def _crash(self, node_id: int, stays_down: bool) -> None:
+        if stays_down:
+            self._change_nodes(self._cluster.up - {node_id})
+        else:
+            self._servers[node_id].drop()
+
+    def _recover(self) -> None:
+        self._requests.stop()
+        for fault in self._faults:
+            fault.end()
+        self._gate.look()
+        self._gate.release()
+        self._change_nodes(set(self._cluster.ids))
+        self._cluster.elect_preferred()
 
     def _failed(self, failure: BaseException) -> None:
         if len(self._failures) < _FAILURES_KEPT:

@@ -21,21 +21,29 @@ _LENGTH = struct.Struct(">i")
 _HEADER = struct.Struct(">hhih")
 _RECEIVE = 1 << 18
 _READ_AHEAD = 1 << 20
+#: Of the answers that a client has not read; beyond it the client's next requests wait.
+_SEND_AHEAD = 1 << 20
+#: Only what carries records is large; a list decoded takes ten times its bytes.
+_LARGEST_WITHOUT_RECORDS = 16 << 20
+_PRODUCE = 0
 _SEND_AS_IT_IS = 1 << 14
 _API_VERSIONS = 18
 _ids = itertools.count(1)
+_turns = itertools.count(1)
 
 
 class Call:
     """A request that wants an answer."""
 
-    __slots__ = ("_connection", "_correlation_id", "_detached", "answered", "api", "client_id", "version")
+    __slots__ = ("_connection", "_correlation_id", "_detached", "amend", "answered", "api", "client_id", "version")
 
     def __init__(self, connection: Connection, api: Api, version: int, correlation_id: int, client_id: str) -> None:
         self.api = api
         self.version = version
         self.client_id = client_id
         self.answered = False
+        #: Changes the answer before it is sent; None in place of an answer lets the client wait for ever.
+        self.amend: Callable[[Struct], Struct | None] | None = None
         self._connection = connection
         self._correlation_id = correlation_id
         self._detached = False
@@ -56,18 +64,25 @@ class Call:
 
     def answer_version(self, version: int, body: Struct) -> None:
         """Send the answer in another version's form: the one to an ApiVersions of an unknown version is version 0's."""
+        if self.amend is not None:
+            amended = self.amend(body)
+            if amended is None:
+                return
+            body = amended
         out: list[Buffer] = [b"", _LENGTH.pack(self._correlation_id)]
         # The header of ApiVersions' answer never has tagged fields: its reader does not know the version yet.
         if self.api.is_flexible(version) and self.api.key != _API_VERSIONS:
             out.append(b"\0")
         out += self.api.encode_response(version, body)
-        out[0] = _LENGTH.pack(sum(map(len, out)))
-        self._connection.send(out)
+        size = sum(map(len, out))
+        out[0] = _LENGTH.pack(size)
+        self._connection.send(out, size + _LENGTH.size)
         self._done()
 
     def answer_nothing(self) -> None:
         """The request wants no answer: a Produce with acks=0."""
-        self._done()
+        if self.amend is None or self.amend({}) is not None:
+            self._done()
 
     def detach(self) -> None:
         """Let the connection's next requests go ahead of this one."""
@@ -92,6 +107,7 @@ class Connection:
         dispatch: given each request as `(connection, frame)`; it answers now or later, or raises.
         gone: told when the connection is closed, by whichever side.
         rejected: told in a sentence of each request that closed the connection.
+        buffered: told how many more bytes are kept of requests that are not complete, or wait for their turn.
         max_request: the largest frame, bytes (`socket.request.max.bytes`).
     """
 
@@ -103,6 +119,7 @@ class Connection:
         dispatch: Callable[[Connection, bytes], None],
         gone: Callable[[Connection], None],
         rejected: Callable[[str], None],
+        buffered: Callable[[int], None],
         max_request: int,
     ) -> None:
         self.id = next(_ids)
@@ -114,16 +131,32 @@ class Connection:
         self._dispatch = dispatch
         self._gone = gone
         self._rejected = rejected
+        self._buffered = buffered
         self._max_request = max_request
+        self.last_request = 0
+        self._out_size = 0
+        self._told_buffered = 0
         self._in = bytearray()
         self._out: deque[Buffer] = deque()
         self._busy = False
         self._processing = False
         loop.watch(sock, READ, self._ready)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is in work, or an answer is not read yet."""
+        return self._busy or bool(self._out)
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes are kept of requests that are not complete, or wait for their turn."""
+        return len(self._in)
+
     def _ready(self, events: int) -> None:
         if events & WRITE:
             self._flush()
+            if self._in and not self._busy:
+                self._process()
         if events & READ and self._sock is not None:
             self._receive(self._sock)
 
@@ -143,18 +176,37 @@ class Connection:
     def _process(self) -> None:
         self._processing = True
         try:
-            while self._sock is not None and not self._busy and (frame := self._frame()) is not None:
+            while self._sock is not None and not self._busy and self._reads and (frame := self._frame()) is not None:
                 self._busy = True
+                self.last_request = next(_turns)
                 self._dispatch(self, frame)
         except MalformedRequest as error:
-            self._rejected(str(error))
-            self.finish()
+            self.reject(str(error))
         except BaseException:
             self.finish()
             raise
         finally:
             self._processing = False
         self._flush()
+        self._tell_buffered()
+
+    @property
+    def _reads(self) -> bool:
+        """Whether the client reads its answers: it has to, or its requests are left where they are."""
+        if self._out_size > _SEND_AHEAD:
+            self._flush()
+        return self._out_size <= _SEND_AHEAD
+
+    def _tell_buffered(self) -> None:
+        kept = len(self._in) if self._sock is not None else 0
+        if kept != self._told_buffered:
+            more, self._told_buffered = kept - self._told_buffered, kept
+            self._buffered(more)
+
+    def reject(self, sentence: str) -> None:
+        """Close the connection because of what the client sent."""
+        self._rejected(sentence)
+        self.finish()
 
     def _frame(self) -> bytes | None:
         buffer = self._in
@@ -166,6 +218,11 @@ class Connection:
                 f"A request of {size} bytes came in; socket.request.max.bytes allows {self._max_request}."
             )
         end = 4 + size
+        if size > _LARGEST_WITHOUT_RECORDS and len(buffer) >= 6 and (key := buffer[4] << 8 | buffer[5]) != _PRODUCE:
+            raise MalformedRequest(
+                f"A request of {size} bytes to API {key} came in; only a Produce may be larger than "
+                f"{_LARGEST_WITHOUT_RECORDS} bytes."
+            )
         if len(buffer) < end:
             return None
         with memoryview(buffer) as view:
@@ -179,11 +236,12 @@ class Connection:
         if not self._processing and self._in:
             self._loop.call_soon(self._process)
 
-    def send(self, buffers: list[Buffer]) -> None:
-        """Send buffers one after another, as fast as the client takes them; nothing blocks."""
+    def send(self, buffers: list[Buffer], size: int) -> None:
+        """Send buffers (of `size` bytes together) one after another, as fast as the client takes them; never blocks."""
         if self._sock is None:
             return
         self._out.extend(buffers)
+        self._out_size += size
         if not self._loop.in_thread:
             self._loop.call_soon(self._flush)
         elif not self._processing:  # else the answers to all requests that came together go out together
@@ -200,6 +258,7 @@ class Connection:
         try:
             while out:
                 sent = sock.send(out[0])
+                self._out_size -= sent
                 if sent == len(out[0]):
                     out.popleft()
                 else:
@@ -215,7 +274,8 @@ class Connection:
         if self._sock is None or not self._loop.in_thread:
             return
         # A client that sends on and on while its request waits is not read any further.
-        events = 0 if self._busy and len(self._in) > _READ_AHEAD else READ
+        waits = self._busy or self._out_size > _SEND_AHEAD
+        events = 0 if waits and len(self._in) > _READ_AHEAD else READ
         self._loop.watch(self._sock, events | WRITE if self._out else events, self._ready)
 
     def finish(self) -> None:
@@ -230,6 +290,8 @@ class Connection:
             return
         self._loop.watch(sock, 0, self._ready)
         self._out.clear()
+        self._in.clear()
+        self._tell_buffered()
         dropped, self.if_dropped = self.if_dropped, None
         if dropped is not None:
             dropped()

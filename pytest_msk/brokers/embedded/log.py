@@ -1,19 +1,22 @@
 """The log of one partition: batches in offset order, appended at the end, trimmed from the start.
 
 Pure: no I/O, no thread, and the time is handed in. Batches are kept as they came, so that neither an append nor a read
-does any work per record. There is one replica: the high watermark is the log's end, the leader epoch is always 0.
+does any work per record. Who leads the partition and who is in sync is kept beside the log, in its `replicas`; all that
+are in sync have every record at once, so that the high watermark is the log's end.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .batch import BatchHeader, RecordInBatch, check_crc, records_of, stored
+from ._log_transactions import AbortedTransaction, LogTransactions
+from .batch import BatchHeader, RecordInBatch, check_crc, end_marker, records_of, stored
+from .compaction import Cleaner
 from .errors import ErrorCode, Refused
-from .limits import TRANSACTIONS_SENTENCE
 from .producers import ProducerStates
+from .replicas import Replicas
 from .wire import Buffer
 
 __all__ = ["Appended", "LogConfig", "PartitionLog"]
@@ -33,6 +36,11 @@ class LogConfig:
     compact: bool = False
     retention_ms: int = 604_800_000
     retention_bytes: int = -1
+    segment_ms: int = 604_800_000
+    min_compaction_lag_ms: int = 0
+    max_compaction_lag_ms: int = _FOREVER
+    min_cleanable_dirty_ratio: float = 0.5
+    delete_retention_ms: int = 86_400_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,11 +59,16 @@ class Appended:
 
 
 class PartitionLog:
-    """One partition's log."""
+    """One partition's log.
 
-    def __init__(self, topic: str, partition: int) -> None:
+    Args:
+        replicas: on which nodes it lies; on one by default.
+    """
+
+    def __init__(self, topic: str, partition: int, replicas: Replicas | None = None) -> None:
         self.topic = topic
         self.partition = partition
+        self.replicas = Replicas() if replicas is None else replicas
         self.size = 0
         self._start = 0
         self._end = 0
@@ -64,6 +77,9 @@ class PartitionLog:
         self._max_timestamps: list[int] = []
         self._batches: list[bytes] = []
         self._producers = ProducerStates()
+        self._transactions = LogTransactions()
+        self._cleaner = Cleaner()
+        self._has_gaps = False  # offsets without a record: markers, and what compaction took
 
     def __repr__(self) -> str:
         return f"PartitionLog({self.topic}-{self.partition}, {self._start}..{self._end})"
@@ -77,6 +93,25 @@ class PartitionLog:
     def end_offset(self) -> int:
         """The offset that the next record gets."""
         return self._end
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Below it every transaction is decided; a read_committed consumer reads no further."""
+        first = self._transactions.first_open_offset
+        return self._end if first is None else max(first, self._start)
+
+    @property
+    def producers(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Every producer: id, epoch, last sequence number, and where its open transaction begins; -1 for neither."""
+        since = self._transactions.open_since
+        return tuple(
+            (each, epoch, sequence, -1 if (first := since(each)) is None else first)
+            for each, epoch, sequence in self._producers.active()
+        )
+
+    def in_transaction(self, producer_id: int) -> bool:
+        """Whether a producer has written to this log in a transaction that is open."""
+        return self._transactions.open_since(producer_id) is not None
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -103,8 +138,31 @@ class PartitionLog:
             duplicate = self._producers.check(header)
             if duplicate is not None:
                 return Appended(base_offset=duplicate, timestamp=-1 if append_time is None else append_time, size=0)
+            if not header.transactional and self.in_transaction(header.producer_id):
+                raise Refused(
+                    ErrorCode.INVALID_TXN_STATE,
+                    f"Expected transactional write from producer {header.producer_id} at offset {self._end} in "
+                    f"partition {self.topic}-{self.partition}",
+                )
             self._producers.add(header, self._end)
+        if header.transactional:
+            self._transactions.written(header.producer_id, self._end)
         return self._store(header, records, append_time)
+
+    def end_transaction(self, producer_id: int, producer_epoch: int, *, commit: bool, now_ms: int) -> Appended:
+        """Append the marker by which a producer's transaction is committed or aborted; it takes an offset.
+
+        Args:
+            now_ms: the broker's time, epoch milliseconds.
+
+        Raises:
+            Refused: INVALID_PRODUCER_EPOCH, the producer is in a newer epoch; the log is as it was.
+        """
+        self._producers.fence(producer_id, producer_epoch)
+        marker = end_marker(producer_id=producer_id, producer_epoch=producer_epoch, commit=commit, now_ms=now_ms)
+        self._transactions.ended(producer_id, self._end, commit=commit)
+        self._has_gaps = True
+        return self._store(BatchHeader.read(marker), marker, None)
 
     def _check(self, header: BatchHeader, records: Buffer, config: LogConfig, now_ms: int, latest_ms: int) -> None:
         """Everything that Kafka asks of a batch, in its order."""
@@ -123,8 +181,8 @@ class PartitionLog:
         check_crc(header, records)
         if header.control:
             raise Refused(ErrorCode.INVALID_RECORD, "Clients are not allowed to write control records")
-        if header.transactional:
-            raise Refused(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, TRANSACTIONS_SENTENCE)
+        if header.transactional and header.producer_id < 0:
+            raise Refused(ErrorCode.INVALID_RECORD, "Transactional records must come with a producer id")
         if header.record_count <= 0 or header.record_count != header.last_offset_delta + 1:
             raise Refused(
                 ErrorCode.INVALID_RECORD,
@@ -134,7 +192,7 @@ class PartitionLog:
         if header.producer_id >= 0 and header.base_sequence < 0:
             raise Refused(ErrorCode.INVALID_RECORD, f"Invalid sequence number {header.base_sequence} in record batch")
         if header.codec > 4:
-            raise Refused(ErrorCode.CORRUPT_MESSAGE, f"Unknown compression type id: {header.codec}")
+            raise Refused(ErrorCode.UNKNOWN_SERVER_ERROR, f"Unknown compression type id: {header.codec}")
         if not config.log_append_time and (
             header.max_timestamp - latest_ms > config.timestamp_after_max_ms
             or config.timestamp_before_max_ms != _FOREVER
@@ -149,7 +207,7 @@ class PartitionLog:
             (
                 index,
                 f"Timestamp {record.timestamp} of message with offset {record.offset} is out of range. The timestamp "
-                f"should be within [{max(now_ms - before, 0)}, {latest_ms + after}]",
+                f"should be within [{now_ms - before}, {latest_ms + after}]",
             )
             for index, record in enumerate(records_of(records))
             if now_ms - record.timestamp > before or record.timestamp - latest_ms > after
@@ -160,19 +218,20 @@ class PartitionLog:
             )
 
     def _check_keys(self, records: Buffer) -> None:
-        text = f"Compacted topic cannot accept message without key in topic partition {self.topic}-{self.partition}."
+        text = f"Compacted topic cannot accept message without key in topic partition {self.topic}-{self.partition}"
         wrong = tuple((index, text) for index, record in enumerate(records_of(records)) if record.key is None)
         if wrong:
+            shown = ", ".join(f"RecordError(batchIndex={at}, message='{text}')" for at, text in wrong[:3])
             raise Refused(
                 ErrorCode.INVALID_RECORD,
                 f"One or more records have been rejected due to {len(wrong)} record errors in total, and only showing "
-                f"the first three errors at most: {list(wrong[:3])}",
+                f"the first three errors at most: [{shown}]",
                 wrong,
             )
 
     def _store(self, header: BatchHeader, records: Buffer, append_time: int | None) -> Appended:
         base = self._end
-        batch = stored(header, records, base, append_time=append_time)
+        batch = stored(header, records, base, append_time=append_time, leader_epoch=self.replicas.leader_epoch)
         self._bases.append(base)
         self._max_timestamps.append(header.max_timestamp if append_time is None else append_time)
         self._batches.append(batch)
@@ -182,45 +241,81 @@ class PartitionLog:
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    def read(self, offset: int, max_bytes: int, *, at_least_one: bool = False) -> tuple[list[bytes], int]:
+    def read(
+        self, offset: int, max_bytes: int, *, at_least_one: bool = False, committed: bool = False
+    ) -> tuple[list[bytes], int]:
         """Whole batches from the one that holds `offset` on, and their size.
 
         Args:
             offset: within the log; the log's end gives nothing.
             max_bytes: what the batches may come to.
             at_least_one: the first batch is given even if it is larger.
+            committed: read up to the last stable offset only.
 
         Raises:
             Refused: OFFSET_OUT_OF_RANGE.
         """
         if not self._start <= offset <= self._end:
             raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
-        if offset == self._end:
-            return [], 0
         batches = self._batches
-        first = bisect_right(self._bases, offset) - 1
+        first = self._index_of(offset)
+        stop = bisect_left(self._bases, self.last_stable_offset) if committed else len(batches)
+        if offset == self._end or first >= stop:
+            return [], 0
         size = len(batches[first])
         if size > max_bytes and not at_least_one:
             return [], 0
         if self.size <= max_bytes:  # a reader at the start of a small log takes it whole, without a look at each batch
-            found = batches[first:]
+            found = batches[first:stop]
             return found, sum(map(len, found))
         last = first + 1
-        while last < len(batches) and size + len(batches[last]) <= max_bytes:
+        while last < stop and size + len(batches[last]) <= max_bytes:
             size += len(batches[last])
             last += 1
         return batches[first:last], size
 
+    def aborted(self, offset: int, batches: list[bytes]) -> list[AbortedTransaction]:
+        """The aborted transactions of which a read from `offset` may have given records."""
+        if not batches:
+            return []
+        header = BatchHeader.read(batches[-1])
+        return self._transactions.aborted(offset, header.base_offset + header.last_offset_delta + 1)
+
+    def _index_of(self, offset: int) -> int:
+        """The batch that holds an offset, or the next one where compaction took it away."""
+        index = max(bisect_right(self._bases, offset) - 1, 0)
+        if self._has_gaps and index < len(self._batches):
+            header = BatchHeader.read(self._batches[index])
+            if header.base_offset + header.last_offset_delta < offset:
+                index += 1
+        return index
+
     def records(self, start: int | None = None) -> Iterator[RecordInBatch]:
-        """The records from an offset on (the log's start by default), as they are now."""
+        """The records from an offset on (the log's start by default), as they are now; markers are none."""
         start = self._start if start is None else max(start, self._start)
         # Taken now: the log may change while its reader takes its time.
-        batches = tuple(self._batches[max(bisect_right(self._bases, start) - 1, 0) :])
-        return (record for batch in batches for record in records_of(batch) if record.offset >= start)
+        batches = tuple(self._batches[self._index_of(start) :])
+        return (
+            record
+            for batch in batches
+            if not BatchHeader.read(batch).control
+            for record in records_of(batch)
+            if record.offset >= start
+        )
 
     def offsets(self) -> tuple[range, ...]:
-        """The offsets that hold a record; control batches do not come here, so there is one range at most."""
-        return (range(self._start, self._end),) if self._start < self._end else ()
+        """The offsets that hold a record now: markers of transactions and what compaction took leave gaps."""
+        if not self._has_gaps:
+            return (range(self._start, self._end),) if self._start < self._end else ()
+        found: list[range] = []
+        for batch in self._batches:
+            for each in _offsets_of(batch):
+                each = range(max(each.start, self._start), each.stop)
+                if found and found[-1].stop == each.start:
+                    found[-1] = range(found[-1].start, each.stop)
+                elif each:
+                    found.append(each)
+        return tuple(found)
 
     def find_timestamp(self, timestamp: int) -> tuple[int, int] | None:
         """The first record (offset, timestamp) with at least this timestamp; None if there is none."""
@@ -268,9 +363,20 @@ class PartitionLog:
         if before <= self._start:
             return
         self._start = before
-        gone = len(self._bases) if before == self._end else bisect_right(self._bases, before) - 1
+        gone = len(self._bases) if before == self._end else self._index_of(before)
+        self._transactions.trimmed(before)
         self.size -= sum(map(len, self._batches[:gone]))
         del self._bases[:gone], self._max_timestamps[:gone], self._batches[:gone]
+
+    def truncate(self, end: int) -> None:
+        """Lose the records from an offset on: an unclean leader does not have them."""
+        while self._bases and self._bases[-1] >= end:
+            self.size -= len(self._batches.pop())
+            del self._bases[-1], self._max_timestamps[-1]
+        self._end = min(self._end, end)
+        self._start = min(self._start, self._end)
+        self._producers.truncate(self._end)
+        self._transactions.truncated(self._end)
 
     def retain(self, config: LogConfig, now_ms: int) -> bool:
         """Apply `retention.ms` and `retention.bytes` batch by batch, oldest first; whether something went."""
@@ -289,3 +395,47 @@ class PartitionLog:
         if gone:
             self.trim(self._bases[gone] if gone < len(self._bases) else self._end)
         return gone > 0
+
+    def compact(self, config: LogConfig, now_ms: int, *, everything: bool = False) -> bool:
+        """Remove the records that a later one of the same key replaces, as `cleanup.policy=compact` has it.
+
+        Args:
+            config: says how old records must be, how much of them must be new, and how long tombstones stay.
+            everything: clean all that is decided, whatever its age and share.
+
+        Returns:
+            Whether something went.
+        """
+        if not config.compact:
+            return False
+        try:
+            cleaned = self._cleaner.clean(
+                self._batches,
+                config,
+                now_ms,
+                below=self.last_stable_offset,
+                is_aborted=self._transactions.is_aborted,
+                everything=everything,
+            )
+        except Refused:  # a batch from before the policy cannot be opened: as in Kafka, the log is left as it is
+            return False
+        if cleaned is None:
+            return False
+        self._has_gaps = True
+        self._batches = cleaned
+        headers = [BatchHeader.read(batch) for batch in cleaned]
+        self._bases = [header.base_offset for header in headers]
+        self._max_timestamps = [header.max_timestamp for header in headers]
+        self.size = sum(map(len, cleaned))
+        return True
+
+
+def _offsets_of(batch: bytes) -> Iterator[range]:
+    header = BatchHeader.read(batch)
+    if header.control:
+        return
+    if header.record_count == header.last_offset_delta + 1:
+        yield range(header.base_offset, header.base_offset + header.record_count)
+    else:
+        for record in records_of(batch):
+            yield range(record.offset, record.offset + 1)

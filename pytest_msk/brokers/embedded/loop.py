@@ -13,13 +13,14 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ...clock import monotonic_ns
 
 __all__ = ["READ", "WRITE", "Loop", "LoopTimer"]
 
 Ready: TypeAlias = Callable[[int], None]
+_Result = TypeVar("_Result")
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
@@ -122,6 +123,30 @@ class Loop:
         self._soon.append(fn)
         if not self.in_thread:
             self._wake()
+
+    def call(self, fn: Callable[[], _Result]) -> _Result:
+        """Call `fn` on the loop's thread with the lock held, and return its result; the caller must not hold it."""
+        if self.in_thread:
+            return fn()
+        done = threading.Event()
+        results: list[_Result] = []
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                results.append(fn())
+            except BaseException as failure:  # noqa: BLE001 - the caller gets it
+                failures.append(failure)
+            finally:
+                done.set()
+
+        self.call_soon(run)
+        while not done.wait(1):
+            if not self._thread.is_alive():
+                raise RuntimeError(f"{self._thread.name} has ended.")
+        if failures:
+            raise failures[0]
+        return results[0]
 
     # --- sockets --------------------------------------------------------------------------------------------------
 

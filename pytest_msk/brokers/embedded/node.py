@@ -1,78 +1,71 @@
-"""What timestamps may lie ahead of: clients stamp records with the machine's time, whatever the clock."""
+"""One node of the cluster, as its handlers see it: what all nodes share, and what this one leads."""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Iterator
-
-from ...clock import Clock, RealClock
+from .cluster import Cluster
 from .errors import ErrorCode, Refused
-from .groups import GroupConfig, GroupCoordinator
 from .log import PartitionLog
-from .loop import Loop
-from .settings import Settings
-from .topics import Topic, Topics
-from .waiting import Waiting
+from .topics import Topic
+from .transactions import Producer
 
-__all__ = ["NODE_ID", "Node"]
-
-NODE_ID = 1
+__all__ = ["Node"]
 
 
 class Node:
-    """The one node of the cluster. Its methods are called with the loop's lock held.
+    """A node. Its methods are called with the loop's lock held.
 
     Args:
-        hold_heartbeats: whether the answer to a heartbeat may wait for the next rebalance.
+        cluster: what it shares with the others.
+        node_id: its id, Kafka's `node.id`.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, loop: Loop, *, hold_heartbeats: bool) -> None:
-        self.settings = settings
-        self.clock = clock
+    def __init__(self, cluster: Cluster, node_id: int) -> None:
+        self.cluster = cluster
+        self.id = node_id
+        self.rack = cluster.zone(node_id)
         self.host = "127.0.0.1"
         self.port = 0
-        self.cluster_id = os.urandom(11).hex()  # 22 characters, as Kafka's own
-        self.topics = Topics(settings)
-        self.waiting = Waiting(loop)
-        self.producer_ids: Iterator[int] = itertools.count()
-        self.hold_heartbeats = hold_heartbeats
-        #: The delay that is there by default spares kafka-python a second round and is not for librdkafka's clients.
-        self.hurry = "group.initial.rebalance.delay.ms" not in settings.given
-        self.groups = GroupCoordinator(
-            loop,
-            GroupConfig(
-                min_session_timeout_ms=settings.int("group.min.session.timeout.ms"),
-                max_session_timeout_ms=settings.int("group.max.session.timeout.ms"),
-                initial_rebalance_delay_ms=settings.int("group.initial.rebalance.delay.ms"),
-                max_size=settings.int("group.max.size"),
-                offsets_retention_ms=settings.int("offsets.retention.minutes") * 60_000,
-                offset_metadata_max_bytes=settings.int("offset.metadata.max.bytes"),
-                hold_heartbeats=hold_heartbeats,
-            ),
-            wall_ms=self.now_ms,
-        )
-        self._real = RealClock()
+        #: The nodes of the cluster by id, this one among them.
+        self.peers: dict[int, Node] = {node_id: self}
+        self.settings = cluster.settings
+        self.cluster_id = cluster.cluster_id
+        self.topics = cluster.topics
+        self.groups = cluster.groups
+        self.transactions = cluster.transactions
+        self.waiting = cluster.waiting
+        self.producer_ids = cluster.producer_ids
+        self.hold_heartbeats = cluster.hold_heartbeats
+        self.hurry = cluster.hurry
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def controller_id(self) -> int:
+        """What this node answers to who asks for the controller: as in KRaft, a node that is up."""
+        return min(self.cluster.up, default=self.id)
 
     def now_ms(self) -> int:
         """The broker's time: the test's clock, epoch milliseconds."""
-        return self.clock.now_ms()
+        return self.cluster.now_ms()
 
     def latest_ms(self) -> int:
         """What timestamps may lie ahead of: clients stamp records with the machine's time, whatever the clock says."""
-        return max(self.clock.now_ms(), self._real.now_ms())
+        return self.cluster.latest_ms()
 
     def apply_time(self, now_ms: int) -> None:
-        """Delete what is due: records by their topic's retention, committed offsets by the broker's."""
-        self.topics.retain(now_ms)
-        self.groups.expire_offsets(now_ms)
+        """Do what is due: transactions that took too long, the cleaning of logs, committed offsets that expired."""
+        self.cluster.apply_time(now_ms)
 
     def delete_topic(self, topic: Topic) -> None:
         """Delete a topic with its records and every group's offsets in it."""
-        self.topics.delete(topic)
-        self.groups.forget_topic(topic.name)
-        for log in topic.partitions:
-            self.waiting.gone(log)
+        self.cluster.delete_topic(topic)
+
+    def write_marker(self, log: PartitionLog, producer: Producer, *, commit: bool) -> ErrorCode:
+        """End a producer's transaction in a partition; the error if the partition knows a newer producer of that id."""
+        return self.cluster.write_marker(log, producer, commit=commit)
 
     def topic(self, name: str) -> Topic:
         """The topic of that name.
@@ -86,12 +79,14 @@ class Node:
         return topic
 
     def log(self, topic: str, partition: int) -> PartitionLog:
-        """A partition's log.
+        """The log of a partition that this node leads.
 
         Raises:
-            Refused: UNKNOWN_TOPIC_OR_PARTITION.
+            Refused: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER.
         """
         log = self.topics.log(topic, partition)
         if log is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        if log.replicas.leader != self.id:
+            raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         return log

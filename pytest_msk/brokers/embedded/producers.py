@@ -45,8 +45,7 @@ class ProducerStates:
         if header.producer_epoch < producer.epoch:
             raise Refused(
                 ErrorCode.INVALID_PRODUCER_EPOCH,
-                f"Epoch of producer {header.producer_id} is {header.producer_epoch}, which is smaller than the last "
-                f"seen epoch {producer.epoch}",
+                _older(header.producer_id, header.producer_epoch, producer.epoch),
             )
         if header.producer_epoch > producer.epoch:
             expected = 0
@@ -63,6 +62,22 @@ class ProducerStates:
             )
         return None
 
+    def fence(self, producer_id: int, epoch: int) -> None:
+        """A transaction of the producer ends in an epoch: what it sends in an older one is refused from now on.
+
+        Raises:
+            Refused: INVALID_PRODUCER_EPOCH, the producer is in a newer epoch already.
+        """
+        producer = self._producers.get(producer_id)
+        if producer is None or producer.epoch < epoch:
+            self._producers[producer_id] = _Producer(epoch)
+        elif producer.epoch > epoch:
+            raise Refused(ErrorCode.INVALID_PRODUCER_EPOCH, _older(producer_id, epoch, producer.epoch))
+
+    def active(self) -> tuple[tuple[int, int, int], ...]:
+        """Every producer: its id, its epoch and its last sequence number, -1 for none."""
+        return tuple((each, known.epoch, known.last_sequence) for each, known in self._producers.items())
+
     def add(self, header: BatchHeader, base_offset: int) -> None:
         """Remember a batch that is appended."""
         producer = self._producers.get(header.producer_id)
@@ -70,3 +85,17 @@ class ProducerStates:
             producer = self._producers[header.producer_id] = _Producer(header.producer_epoch)
         producer.last_sequence = header.last_sequence
         producer.batches.append((header.base_sequence, header.last_sequence, base_offset))
+
+    def truncate(self, end: int) -> None:
+        """Forget the batches from an offset on; a producer that has none left starts where it is."""
+        for producer_id, producer in tuple(self._producers.items()):
+            while producer.batches and producer.batches[-1][2] >= end:
+                producer.batches.pop()
+            if producer.batches:
+                producer.last_sequence = producer.batches[-1][1]
+            else:
+                del self._producers[producer_id]
+
+
+def _older(producer_id: int, epoch: int, last: int) -> str:
+    return f"Epoch of producer {producer_id} is {epoch}, which is smaller than the last seen epoch {last}"

@@ -104,7 +104,7 @@ TOPIC_CONFIGS: dict[str, ConfigKey] = _table(
     ConfigKey("compression.lz4.level", "int", "9", 1, 17, broker="compression.lz4.level"),
     ConfigKey("compression.type", "string", "producer", choices=_CODECS, broker="compression.type"),
     ConfigKey("compression.zstd.level", "int", "3", -131072, 22, broker="compression.zstd.level"),
-    ConfigKey("delete.retention.ms", "long", "86400000", 0, broker="log.cleaner.delete.retention.ms"),
+    ConfigKey("delete.retention.ms", "long", "86400000", 0, broker="log.cleaner.delete.retention.ms", acts=True),
     ConfigKey("file.delete.delay.ms", "long", "60000", 0, broker="log.segment.delete.delay.ms"),
     ConfigKey("flush.messages", "long", _LONG_MAX, 1, broker="log.flush.interval.messages"),
     ConfigKey("flush.ms", "long", _LONG_MAX, 0),
@@ -113,7 +113,7 @@ TOPIC_CONFIGS: dict[str, ConfigKey] = _table(
     ConfigKey("leader.replication.throttled.replicas", "list", ""),
     ConfigKey("local.retention.bytes", "long", "-2", -2, broker="log.local.retention.bytes"),
     ConfigKey("local.retention.ms", "long", "-2", -2, broker="log.local.retention.ms"),
-    ConfigKey("max.compaction.lag.ms", "long", _LONG_MAX, 1, broker="log.cleaner.max.compaction.lag.ms"),
+    ConfigKey("max.compaction.lag.ms", "long", _LONG_MAX, 1, broker="log.cleaner.max.compaction.lag.ms", acts=True),
     ConfigKey("max.message.bytes", "int", "1048588", 0, broker="message.max.bytes", acts=True),
     ConfigKey(
         "message.timestamp.after.max.ms", "long", "3600000", 0, broker="log.message.timestamp.after.max.ms", acts=True
@@ -129,8 +129,8 @@ TOPIC_CONFIGS: dict[str, ConfigKey] = _table(
         broker="log.message.timestamp.type",
         acts=True,
     ),
-    ConfigKey("min.cleanable.dirty.ratio", "double", "0.5", 0, 1, broker="log.cleaner.min.cleanable.ratio"),
-    ConfigKey("min.compaction.lag.ms", "long", "0", 0, broker="log.cleaner.min.compaction.lag.ms"),
+    ConfigKey("min.cleanable.dirty.ratio", "double", "0.5", 0, 1, broker="log.cleaner.min.cleanable.ratio", acts=True),
+    ConfigKey("min.compaction.lag.ms", "long", "0", 0, broker="log.cleaner.min.compaction.lag.ms", acts=True),
     ConfigKey("min.insync.replicas", "int", "1", 1, broker="min.insync.replicas", acts=True),
     ConfigKey("preallocate", "boolean", "false", broker="log.preallocate"),
     ConfigKey("remote.log.copy.disable", "boolean", "false"),
@@ -141,8 +141,8 @@ TOPIC_CONFIGS: dict[str, ConfigKey] = _table(
     ConfigKey("segment.bytes", "int", "1073741824", 1048576, broker="log.segment.bytes"),
     ConfigKey("segment.index.bytes", "int", "10485760", 4, broker="log.index.size.max.bytes"),
     ConfigKey("segment.jitter.ms", "long", "0", 0),
-    ConfigKey("segment.ms", "long", "604800000", 1),
-    ConfigKey("unclean.leader.election.enable", "boolean", "false", broker="unclean.leader.election.enable"),
+    ConfigKey("segment.ms", "long", "604800000", 1, acts=True),
+    ConfigKey("unclean.leader.election.enable", "boolean", "false", broker="unclean.leader.election.enable", acts=True),
 )
 
 BROKER_SETTINGS: dict[str, ConfigKey] = _table(
@@ -151,6 +151,11 @@ BROKER_SETTINGS: dict[str, ConfigKey] = _table(
     ConfigKey("default.replication.factor", "int", "1", 1, acts=True),
     ConfigKey("delete.topic.enable", "boolean", "true", acts=True),
     ConfigKey("fetch.max.bytes", "int", "57671680", 1024, acts=True),
+    ConfigKey("group.consumer.assignors", "list", "uniform,range", choices=("uniform", "range"), acts=True),
+    # Kafka's default of 5000 makes each rebalance of the consumer protocol take that long.
+    ConfigKey("group.consumer.heartbeat.interval.ms", "int", "100", 1, acts=True),
+    ConfigKey("group.consumer.max.size", "int", "2147483647", 1, acts=True),
+    ConfigKey("group.consumer.session.timeout.ms", "int", "45000", 1, acts=True),
     # Kafka's default of 3000 makes each first join wait. 20 ms suffice for members that start together.
     ConfigKey("group.initial.rebalance.delay.ms", "int", "20", 0, acts=True),
     ConfigKey("group.max.session.timeout.ms", "int", "1800000", 1, acts=True),
@@ -159,10 +164,14 @@ BROKER_SETTINGS: dict[str, ConfigKey] = _table(
     ConfigKey("log.retention.check.interval.ms", "long", "300000", 1, acts=True),
     ConfigKey("log.retention.hours", "int", "168", acts=True),
     ConfigKey("log.retention.minutes", "int", None, acts=True),
+    ConfigKey("max.connections", "int", "2147483647", 0, acts=True),
     ConfigKey("num.partitions", "int", "1", 1, acts=True),
     ConfigKey("offset.metadata.max.bytes", "int", "4096", acts=True),
     ConfigKey("offsets.retention.minutes", "int", "10080", 1, acts=True),
     ConfigKey("socket.request.max.bytes", "int", "104857600", 1, acts=True),
+    ConfigKey("transaction.abort.timed.out.transaction.cleanup.interval.ms", "int", "10000", 1, acts=True),
+    ConfigKey("transaction.max.timeout.ms", "int", "900000", 1, acts=True),
+    ConfigKey("transactional.id.expiration.ms", "int", "604800000", 1, acts=True),
     *(
         ConfigKey(
             key.broker,

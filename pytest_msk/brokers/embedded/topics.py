@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 
+from ._consumer_group import TopicInfo
 from .errors import ErrorCode, Refused
 from .log import LogConfig, PartitionLog
+from .replicas import Replicas, place
 from .settings import TOPIC_CONFIGS, Settings
 
 __all__ = ["Topic", "Topics", "check_topic_configs", "check_topic_name"]
@@ -50,6 +52,21 @@ def check_topic_configs(configs: Mapping[str, str | None]) -> dict[str, str]:
         if value is None:
             raise Refused(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {name}")
         checked[name] = key.check(value)
+    if checked.get("remote.storage.enable") == "true":
+        raise Refused(
+            ErrorCode.INVALID_CONFIG,
+            "Tiered Storage functionality is disabled in the broker. "
+            "Topic cannot be configured with remote log storage.",
+        )
+    least, most = (
+        int(checked.get(name) or TOPIC_CONFIGS[name].default or 0)
+        for name in ("min.compaction.lag.ms", "max.compaction.lag.ms")
+    )
+    if least > most:
+        raise Refused(
+            ErrorCode.INVALID_CONFIG,
+            f"conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})",
+        )
     return checked
 
 
@@ -57,13 +74,14 @@ class Topic:
     """One topic.
 
     Args:
+        replicas: those of each partition.
         configs: the configs of its own, checked.
     """
 
-    def __init__(self, name: str, partitions: int, configs: Mapping[str, str], settings: Settings) -> None:
+    def __init__(self, name: str, replicas: Sequence[Replicas], configs: Mapping[str, str], settings: Settings) -> None:
         self.name = name
         self.id = os.urandom(16)
-        self.partitions = [PartitionLog(name, index) for index in range(partitions)]
+        self.partitions = [PartitionLog(name, index, each) for index, each in enumerate(replicas)]
         self._settings = settings
         self.configure(configs)
 
@@ -80,6 +98,11 @@ class Topic:
             compact="compact" in policy,
             retention_ms=int(self.config("retention.ms")),
             retention_bytes=int(self.config("retention.bytes")),
+            segment_ms=int(self.config("segment.ms")),
+            min_compaction_lag_ms=int(self.config("min.compaction.lag.ms")),
+            max_compaction_lag_ms=int(self.config("max.compaction.lag.ms")),
+            min_cleanable_dirty_ratio=float(self.config("min.cleanable.dirty.ratio")),
+            delete_retention_ms=int(self.config("delete.retention.ms")),
         )
         self.min_insync_replicas = int(self.config("min.insync.replicas"))
 
@@ -88,16 +111,32 @@ class Topic:
         own = self.configs.get(name)
         return self._settings.topic_default(TOPIC_CONFIGS[name]) if own is None else own
 
-    def grow(self, total: int) -> None:
-        """Add partitions up to `total`."""
-        self.partitions += [PartitionLog(self.name, index) for index in range(len(self.partitions), total)]
+    @property
+    def replication_factor(self) -> int:
+        """How many replicas its partitions have."""
+        return len(self.partitions[0].replicas.nodes)
+
+    def grow(self, replicas: Sequence[Replicas]) -> None:
+        """Add partitions with these replicas."""
+        self.partitions += [
+            PartitionLog(self.name, index, each) for index, each in enumerate(replicas, len(self.partitions))
+        ]
 
 
 class Topics:
-    """All topics of the broker, by name and by id."""
+    """All topics of the cluster, by name and by id.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        nodes: the ids of all nodes.
+        up: those that are up, kept by the caller; all of them by default.
+    """
+
+    def __init__(self, settings: Settings, nodes: Sequence[int] = (1,), up: Container[int] | None = None) -> None:
         self._settings = settings
+        #: Another number whenever a topic was created, grown or deleted.
+        self.version = 0
+        self._nodes = nodes
+        self._up = nodes if up is None else up
         self._by_name: dict[str, Topic] = {}
         self._by_id: dict[bytes, Topic] = {}
 
@@ -112,6 +151,10 @@ class Topics:
         """The topic of that id, if there is one."""
         return self._by_id.get(topic_id)
 
+    def infos(self) -> dict[str, TopicInfo]:
+        """Every topic's id and number of partitions, by name."""
+        return {topic.name: TopicInfo(topic.id, len(topic.partitions)) for topic in self}
+
     def log(self, name: str, partition: int) -> PartitionLog | None:
         """A partition's log, if there is one."""
         topic = self._by_name.get(name)
@@ -125,6 +168,7 @@ class Topics:
         *,
         partitions: int = -1,
         replication_factor: int = -1,
+        assignments: Sequence[tuple[int, ...]] | None = None,
         configs: Mapping[str, str | None] | None = None,
         validate_only: bool = False,
     ) -> Topic:
@@ -132,7 +176,8 @@ class Topics:
 
         Args:
             partitions: -1 for `num.partitions`.
-            replication_factor: -1 for the default; there is one broker.
+            replication_factor: -1 for the default.
+            assignments: the nodes of each partition's replicas, in place of the two numbers.
             validate_only: check everything, and create nothing.
 
         Raises:
@@ -142,6 +187,19 @@ class Topics:
             raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
         check_topic_name(name)
         self._check_collision(name)
+        checked = check_topic_configs(configs or {})
+        if assignments is not None:
+            replicas = self._assigned(assignments, None)
+        else:
+            replicas = self._placed(partitions, replication_factor)
+        topic = Topic(name, replicas, checked, self._settings)
+        if not validate_only:
+            self._by_name[name] = topic
+            self._by_id[topic.id] = topic
+            self.version += 1
+        return topic
+
+    def _placed(self, partitions: int, replication_factor: int) -> list[Replicas]:
         if replication_factor < -1 or replication_factor == 0:
             raise Refused(
                 ErrorCode.INVALID_REPLICATION_FACTOR,
@@ -152,24 +210,45 @@ class Topics:
                 ErrorCode.INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."
             )
         factor = self._settings.int("default.replication.factor") if replication_factor == -1 else replication_factor
-        if factor > 1:
+        if factor > len(self._nodes):
             raise Refused(
                 ErrorCode.INVALID_REPLICATION_FACTOR,
                 f"Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot "
-                "be reached because only 1 broker(s) are registered or some brokers have all their log directories "
-                "cordoned.",
+                f"be reached because only {len(self._nodes)} broker(s) are registered or some brokers have all their "
+                "log directories cordoned.",
             )
         count = self._settings.int("num.partitions") if partitions == -1 else partitions
         if count > _MAX_PARTITIONS:
             raise Refused(
                 ErrorCode.POLICY_VIOLATION,
-                f"Excessively large number of partitions per request: {count} > {_MAX_PARTITIONS}.",
+                "Excessively large number of partitions per request.",
             )
-        topic = Topic(name, count, check_topic_configs(configs or {}), self._settings)
-        if not validate_only:
-            self._by_name[name] = topic
-            self._by_id[topic.id] = topic
-        return topic
+        return [Replicas(nodes, self._up) for nodes in place(self._nodes, count, factor)]
+
+    def _assigned(self, assignments: Sequence[tuple[int, ...]], factor: int | None) -> list[Replicas]:
+        """Replicas as somebody assigned them.
+
+        Args:
+            factor: how many each has to have; as many as the first one by default.
+        """
+        for nodes in assignments:
+            wrong = None
+            if not nodes:
+                wrong = "an empty replica list."
+            for before, node in zip((None, *sorted(nodes)), sorted(nodes), strict=False):
+                if node not in self._nodes:
+                    wrong = wrong or f"broker {node}, but no such broker is registered."
+                elif node == before:
+                    wrong = wrong or f"the broker {node} more than once."
+            factor = factor or len(nodes)
+            if wrong is None and len(nodes) != factor:
+                wrong = (
+                    f"a partition with {len(nodes)} replica(s), but this is not consistent with previous partitions, "
+                    f"which have {factor} replica(s)."
+                )
+            if wrong is not None:
+                raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"The manual partition assignment includes {wrong}")
+        return [Replicas(nodes, self._up) for nodes in assignments]
 
     def _check_collision(self, name: str) -> None:
         """Metrics of `a.b` and `a_b` have one name, so Kafka takes only one of them."""
@@ -185,9 +264,21 @@ class Topics:
     def delete(self, topic: Topic) -> None:
         """Remove a topic and its records."""
         del self._by_name[topic.name], self._by_id[topic.id]
+        self.version += 1
 
-    def grow(self, topic: Topic, total: int, *, validate_only: bool = False) -> None:
+    def grow(
+        self,
+        topic: Topic,
+        total: int,
+        *,
+        assignments: Sequence[tuple[int, ...]] | None = None,
+        validate_only: bool = False,
+    ) -> None:
         """Raise a topic's number of partitions.
+
+        Args:
+            assignments: the nodes of the new partitions' replicas; chosen by default.
+            validate_only: check everything, and change nothing.
 
         Raises:
             Refused: INVALID_PARTITIONS, that is no more than there are.
@@ -205,11 +296,24 @@ class Topics:
                 ErrorCode.POLICY_VIOLATION,
                 f"Excessively large number of partitions per request: {total - now} > {_MAX_PARTITIONS}.",
             )
+        if assignments is not None:
+            if len(assignments) != total - now:
+                raise Refused(
+                    ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                    f"Attempted to add {total - now} additional partition(s), but only {len(assignments)} "
+                    "assignment(s) were specified.",
+                )
+            replicas = self._assigned(assignments, topic.replication_factor)
+        else:
+            placed = place(self._nodes, total - now, topic.replication_factor, first=now)
+            replicas = [Replicas(nodes, self._up) for nodes in placed]
         if not validate_only:
-            topic.grow(total)
+            topic.grow(replicas)
+            self.version += 1
 
-    def retain(self, now_ms: int) -> None:
-        """Apply each topic's retention at a time (epoch milliseconds)."""
+    def clean(self, now_ms: int) -> None:
+        """Apply each topic's retention and compaction at a time (epoch milliseconds)."""
         for topic in self:
             for log in topic.partitions:
                 log.retain(topic.log_config, now_ms)
+                log.compact(topic.log_config, now_ms)

@@ -25,7 +25,17 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-__all__ = ["Api", "Buffer", "MalformedRequest", "Struct", "read_uvarint", "skip_tagged_fields", "write_uvarint"]
+__all__ = [
+    "Api",
+    "Buffer",
+    "Field",
+    "MalformedRequest",
+    "Struct",
+    "fields_of",
+    "read_uvarint",
+    "skip_tagged_fields",
+    "write_uvarint",
+]
 
 Struct: TypeAlias = dict[str, Any]
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -36,6 +46,8 @@ _FIXED = {"int8": "b", "int16": "h", "int32": "i", "int64": "q", "bool": "?", "u
 _NO_DEFAULT = object()
 _ABSENT = {"bool": False, "uuid": bytes(16), "string": "", "bytes": b"", "records": b""}
 _EVERY_VERSION = range(1 << 15)
+#: Of all arrays of a message together: an item of two bytes becomes a dict of hundreds.
+_MOST_ITEMS = 500_000
 
 
 class MalformedRequest(ValueError):
@@ -43,17 +55,34 @@ class MalformedRequest(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class Field:
+    """One line of a message table."""
+
     name: str
     type: str
     nullable: bool
     array: bool
     versions: range
     default: object
-    children: tuple[_Field, ...]
+    children: tuple[Field, ...]
+
+    @property
+    def has_default(self) -> bool:
+        """Whether the line gives a default."""
+        return self.default is not _NO_DEFAULT
 
 
-def _parse(table: str) -> tuple[_Field, ...]:
+@cache
+def fields_of(table: str) -> tuple[Field, ...]:
+    """The fields of a message table.
+
+    Raises:
+        ValueError: its indentation is wrong.
+    """
+    return _parse(table)
+
+
+def _parse(table: str) -> tuple[Field, ...]:
     lines = [(len(line) - len(line.lstrip()), line.strip()) for line in table.splitlines() if line.strip()]
     fields, rest = _parse_block(lines, 0, lines[0][0] if lines else 0)
     if rest != len(lines):
@@ -61,19 +90,19 @@ def _parse(table: str) -> tuple[_Field, ...]:
     return fields
 
 
-def _parse_block(lines: Sequence[tuple[int, str]], at: int, indent: int) -> tuple[tuple[_Field, ...], int]:
-    fields: list[_Field] = []
+def _parse_block(lines: Sequence[tuple[int, str]], at: int, indent: int) -> tuple[tuple[Field, ...], int]:
+    fields: list[Field] = []
     while at < len(lines) and lines[at][0] == indent:
         declaration, _, default = lines[at][1].partition(" = ")
         name, _, rest = declaration.partition(": ")
         kind, _, versions = rest.partition(" ")
         at += 1
-        children: tuple[_Field, ...] = ()
+        children: tuple[Field, ...] = ()
         if at < len(lines) and lines[at][0] > indent:
             children, at = _parse_block(lines, at, lines[at][0])
         base = kind.removesuffix("?").removeprefix("[]")
         fields.append(
-            _Field(
+            Field(
                 name=name,
                 type=base,
                 nullable=kind.endswith("?"),
@@ -103,7 +132,7 @@ def _parse_default(text: str) -> object:
     )
 
 
-def _value_if_absent(field: _Field) -> object:
+def _value_if_absent(field: Field) -> object:
     if field.default is not _NO_DEFAULT:
         return field.default
     return None if field.nullable else () if field.array else _ABSENT.get(field.type, 0)
@@ -215,7 +244,16 @@ def _fixed(code: str) -> tuple[_Decode, _Encode]:
     return decode, encode
 
 
-def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode]) -> tuple[_Decode, _Encode]:
+class _Budget:
+    """How many more items the message that is being decoded may have."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = _MOST_ITEMS
+
+
+def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode], budget: _Budget) -> tuple[_Decode, _Encode]:
     read_length, write_length = _length(flexible, wide=True)
     decode_item, encode_item = item
 
@@ -227,6 +265,9 @@ def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode]) -> tup
             return None, at
         if length > len(data) - at:  # an item takes a byte at least: refuse before anything is allocated
             raise MalformedRequest(f"an array of {length} items in {len(data) - at} bytes")
+        budget.left -= length
+        if budget.left < 0:
+            raise MalformedRequest(f"more than {_MOST_ITEMS} items in all arrays together")
         items = []
         for _ in range(length):
             value, at = decode_item(data, at)
@@ -247,19 +288,21 @@ def _array(nullable: bool, flexible: bool, item: tuple[_Decode, _Encode]) -> tup
 # --- structs ------------------------------------------------------------------------------------------------------
 
 
-def _field(field: _Field, version: int, flexible: bool) -> tuple[_Decode, _Encode]:
+def _field(field: Field, version: int, flexible: bool, budget: _Budget) -> tuple[_Decode, _Encode]:
     if field.children:
-        codec = _struct(field.children, version, flexible)
+        codec = _struct(field.children, version, flexible, budget)
+        if field.nullable and not field.array:
+            codec = _nullable_struct(codec)
     elif field.type in _FIXED:
         codec = _fixed(_FIXED[field.type])
     else:
         codec = _blob(field.type, field.nullable and not field.array, flexible)
-    return _array(field.nullable, flexible, codec) if field.array else codec
+    return _array(field.nullable, flexible, codec, budget) if field.array else codec
 
 
-def _runs(fields: Sequence[_Field]) -> Iterator[list[_Field]]:
+def _runs(fields: Sequence[Field]) -> Iterator[list[Field]]:
     """Neighbouring fields of fixed size together, so that one call packs or unpacks them; the others alone."""
-    run: list[_Field] = []
+    run: list[Field] = []
     for field in fields:
         if field.type in _FIXED and not field.array and not field.children:
             run.append(field)
@@ -272,7 +315,7 @@ def _runs(fields: Sequence[_Field]) -> Iterator[list[_Field]]:
         yield run
 
 
-def _struct(fields: Sequence[_Field], version: int, flexible: bool) -> tuple[_Decode, _Encode]:
+def _struct(fields: Sequence[Field], version: int, flexible: bool, budget: _Budget) -> tuple[_Decode, _Encode]:
     present = [field for field in fields if version in field.versions]
     absent = {field.name: _value_if_absent(field) for field in fields if version not in field.versions}
     decoders: list[Callable[[memoryview, int, Struct], int]] = []
@@ -282,7 +325,7 @@ def _struct(fields: Sequence[_Field], version: int, flexible: bool) -> tuple[_De
             decoders.append(_decode_run(run))
             encoders.append(_encode_run(run))
         else:
-            decode_one, encode_one = _field(run[0], version, flexible)
+            decode_one, encode_one = _field(run[0], version, flexible, budget)
             decoders.append(_decode_named(run[0].name, decode_one))
             encoders.append(_encode_named(run[0], encode_one))
 
@@ -301,7 +344,22 @@ def _struct(fields: Sequence[_Field], version: int, flexible: bool) -> tuple[_De
     return decode, encode
 
 
-def _decode_run(run: Sequence[_Field]) -> Callable[[memoryview, int, Struct], int]:
+def _nullable_struct(codec: tuple[_Decode, _Encode]) -> tuple[_Decode, _Encode]:
+    """A struct behind a byte that is -1 where there is none."""
+    decode_struct, encode_struct = codec
+
+    def decode(data: memoryview, at: int) -> tuple[Struct | None, int]:
+        return (None, at + 1) if data[at] == 0xFF else decode_struct(data, at + 1)
+
+    def encode(out: list[Buffer], message: Struct | None) -> None:
+        out.append(b"\xff" if message is None else b"\x01")
+        if message is not None:
+            encode_struct(out, message)
+
+    return decode, encode
+
+
+def _decode_run(run: Sequence[Field]) -> Callable[[memoryview, int, Struct], int]:
     form = struct.Struct(">" + "".join(_FIXED[field.type] for field in run))
     unpack, size, names = form.unpack_from, form.size, tuple(field.name for field in run)
 
@@ -312,7 +370,7 @@ def _decode_run(run: Sequence[_Field]) -> Callable[[memoryview, int, Struct], in
     return decode
 
 
-def _encode_run(run: Sequence[_Field]) -> Callable[[list[Buffer], Struct], None]:
+def _encode_run(run: Sequence[Field]) -> Callable[[list[Buffer], Struct], None]:
     pack = struct.Struct(">" + "".join(_FIXED[field.type] for field in run)).pack
     names = [field.name for field in run]
     defaults = {field.name: field.default for field in run if field.default is not _NO_DEFAULT}
@@ -338,7 +396,7 @@ def _decode_named(name: str, decode: _Decode) -> Callable[[memoryview, int, Stru
     return step
 
 
-def _encode_named(field: _Field, encode: _Encode) -> Callable[[list[Buffer], Struct], None]:
+def _encode_named(field: Field, encode: _Encode) -> Callable[[list[Buffer], Struct], None]:
     name, default = field.name, field.default
     if default is _NO_DEFAULT:
         return lambda out, message: encode(out, message[name])
@@ -402,7 +460,8 @@ class Api:
         return self._encode(self.response, version, message)
 
     def _decode(self, table: str, version: int, data: Buffer, at: int) -> Struct:
-        decode, _ = _compiled(table, version, self.is_flexible(version))
+        decode, _, budget = _compiled(table, version, self.is_flexible(version))
+        budget.left = _MOST_ITEMS
         try:
             message: Struct = decode(memoryview(data), at)[0]
         except (struct.error, IndexError, UnicodeDecodeError) as error:
@@ -410,12 +469,13 @@ class Api:
         return message
 
     def _encode(self, table: str, version: int, message: Struct) -> list[Buffer]:
-        _, encode = _compiled(table, version, self.is_flexible(version))
+        _, encode, _ = _compiled(table, version, self.is_flexible(version))
         out: list[Buffer] = []
         encode(out, message)
         return out
 
 
 @cache
-def _compiled(table: str, version: int, flexible: bool) -> tuple[_Decode, _Encode]:
-    return _struct(_parse(table), version, flexible)
+def _compiled(table: str, version: int, flexible: bool) -> tuple[_Decode, _Encode, _Budget]:
+    budget = _Budget()
+    return (*_struct(fields_of(table), version, flexible, budget), budget)

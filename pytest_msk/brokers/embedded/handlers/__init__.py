@@ -11,7 +11,7 @@ from typing import TypeAlias
 from ..connection import Call
 from ..node import Node
 from ..wire import Api, Struct
-from . import admin, cluster, configs, fetch, groups, offsets, produce
+from . import admin, cluster, configs, consumer_groups, fetch, groups, offsets, produce, transactions
 
 __all__ = ["Handler", "handlers_of"]
 
@@ -21,7 +21,7 @@ Handler: TypeAlias = Callable[[Call, Struct], "Struct | None"]
 def handlers_of(node: Node) -> dict[int, tuple[Api, Handler]]:
     """All handlers of a node, by API key."""
     found: dict[int, tuple[Api, Handler]] = {}
-    for module in (cluster, produce, fetch, offsets, groups, admin, configs):
+    for module in (cluster, produce, fetch, offsets, groups, consumer_groups, transactions, admin, configs):
         for api, handler in module.handlers(node):
             found[api.key] = (api, handler)
     return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 
 from ..connection import Call
 from ..errors import ErrorCode, Refused
 from ..messages.admin import CREATE_PARTITIONS, CREATE_TOPICS, DELETE_RECORDS, DELETE_TOPICS
-from ..node import NODE_ID, Node
+from ..node import Node
 from ..settings import TOPIC_CONFIGS
 from ..topics import Topic
 from ..wire import Api, Struct
@@ -44,35 +45,33 @@ class _Admin:
             return self._create(asked, times, validate_only)
         except Refused as refused:
             code, message = refused.code, refused.message
-            return {"name": asked["name"], "topic_id": _NO_ID, "error_code": code, "error_message": message}
+            failed = {"name": asked["name"], "topic_id": _NO_ID, "error_code": code, "error_message": message}
+            return {**failed, "configs": []}
 
     def _create(self, asked: Struct, times: int, validate_only: bool) -> Struct:
         if times > 1:
             raise Refused(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
         partitions, factor = asked["num_partitions"], asked["replication_factor"]
-        if asked["assignments"]:
-            if partitions != -1 or factor != -1:
-                raise Refused(
-                    ErrorCode.INVALID_REQUEST,
-                    "A manual partition assignment was specified, but "
-                    + (
-                        "partitions was not set to -1." if partitions != -1 else "replication factor was not set to -1."
-                    ),
-                )
-            partitions, factor = _assigned(asked["assignments"])
+        if asked["assignments"] and (partitions != -1 or factor != -1):
+            raise Refused(
+                ErrorCode.INVALID_REQUEST,
+                "A manual partition assignment was specified, but "
+                + ("numPartitions was not set to -1." if partitions != -1 else "replication factor was not set to -1."),
+            )
         topic = self._node.topics.create(
             asked["name"],
             partitions=partitions,
             replication_factor=factor,
+            assignments=_assigned(asked["assignments"]) if asked["assignments"] else None,
             configs={config["name"]: config["value"] for config in asked["configs"]},
             validate_only=validate_only,
         )
         return {
             "name": topic.name,
-            "topic_id": _NO_ID if validate_only else topic.id,
+            "topic_id": topic.id,
             "error_code": ErrorCode.NONE,
             "num_partitions": len(topic.partitions),
-            "replication_factor": 1,
+            "replication_factor": topic.replication_factor,
             "configs": [
                 {
                     "name": name,
@@ -86,53 +85,57 @@ class _Admin:
         }
 
     def delete_topics(self, _call: Call, request: Struct) -> Struct:
-        topics = self._node.topics
-        answers = [
-            self._delete(topics.get(name), name, _NO_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-            for name in request["topic_names"]
-        ]
-        for asked in request["topics"]:
-            name, topic_id = asked["name"], asked["topic_id"]
-            if name is not None:
-                answers.append(self._delete(topics.get(name), name, _NO_ID, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
-            else:
-                answers.append(self._delete(topics.by_id(topic_id), None, topic_id, ErrorCode.UNKNOWN_TOPIC_ID))
+        asked = Counter((each["name"], each["topic_id"]) for each in request["topics"])
+        asked.update((name, _NO_ID) for name in request["topic_names"])
+        answers = []
+        for (name, topic_id), times in asked.items():
+            answer: Struct = {"name": name, "topic_id": topic_id, "error_code": ErrorCode.NONE}
+            try:
+                topic = self._deleted(name, topic_id, times)
+                answer.update(name=topic.name, topic_id=topic.id)
+            except Refused as refused:
+                answer.update(error_code=refused.code, error_message=refused.message)
+            answers.append(answer)
         return {"responses": answers}
 
-    def _delete(self, topic: Topic | None, name: str | None, topic_id: bytes, unknown: ErrorCode) -> Struct:
+    def _deleted(self, name: str | None, topic_id: bytes, times: int) -> Topic:
+        if name is None and topic_id == _NO_ID:
+            raise Refused(ErrorCode.INVALID_REQUEST, "Neither topic name nor id were specified.")
+        if name is not None and topic_id != _NO_ID:
+            raise Refused(ErrorCode.INVALID_REQUEST, "You may not specify both topic name and topic id.")
+        if times > 1:
+            raise Refused(ErrorCode.INVALID_REQUEST, f"Duplicate topic {'id' if name is None else 'name'}.")
+        topic = self._node.topics.by_id(topic_id) if name is None else self._node.topics.get(name)
+        if topic is None and name is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, "This server does not host this topic ID.")
         if topic is None:
-            return {"name": name, "topic_id": topic_id, "error_code": unknown}
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic-partition.")
         if not self._node.settings.flag("delete.topic.enable"):
-            return {"name": topic.name, "topic_id": topic.id, "error_code": ErrorCode.TOPIC_DELETION_DISABLED}
+            raise Refused(ErrorCode.TOPIC_DELETION_DISABLED, "Topic deletion is disabled.")
         self._node.delete_topic(topic)
-        return {"name": topic.name, "topic_id": topic.id, "error_code": ErrorCode.NONE}
+        return topic
 
     def create_partitions(self, _call: Call, request: Struct) -> Struct:
+        times = Counter(asked["name"] for asked in request["topics"])
         answers = []
-        for asked in request["topics"]:
+        for asked in {asked["name"]: asked for asked in request["topics"]}.values():
             answer: Struct = {"name": asked["name"], "error_code": ErrorCode.NONE}
             try:
-                self._grow(asked, request["validate_only"])
+                self._grow(asked, times[asked["name"]], request["validate_only"])
             except Refused as refused:
                 answer.update(error_code=refused.code, error_message=refused.message)
             answers.append(answer)
         return {"results": answers}
 
-    def _grow(self, asked: Struct, validate_only: bool) -> None:
+    def _grow(self, asked: Struct, times: int, validate_only: bool) -> None:
+        if times > 1:
+            raise Refused(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
         topic = self._node.topics.get(asked["name"])
         if topic is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        if asked["assignments"] is not None:
-            added = asked["count"] - len(topic.partitions)
-            given = [{"partition_index": at, **each} for at, each in enumerate(asked["assignments"])]
-            if len(given) != added:
-                raise Refused(
-                    ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-                    f"Attempted to add {added} additional partition(s), but only {len(given)} assignment(s) were "
-                    "specified.",
-                )
-            _assigned(given)
-        self._node.topics.grow(topic, asked["count"], validate_only=validate_only)
+        given = asked["assignments"]
+        assignments = None if given is None else [tuple(each["broker_ids"]) for each in given]
+        self._node.topics.grow(topic, asked["count"], assignments=assignments, validate_only=validate_only)
 
     def delete_records(self, _call: Call, request: Struct) -> Struct:
         return {
@@ -158,17 +161,17 @@ class _Admin:
         return {"index": index, "low_watermark": log.start_offset, "error_code": ErrorCode.NONE}
 
 
-def _assigned(assignments: list[Struct]) -> tuple[int, int]:
-    """How many partitions a manual assignment means, each with one replica on the one broker."""
-    if sorted(each["partition_index"] for each in assignments) != list(range(len(assignments))):
+def _assigned(assignments: list[Struct]) -> list[tuple[int, ...]]:
+    """The nodes of each partition's replicas, as a manual assignment has them."""
+    times = Counter(each["partition_index"] for each in assignments)
+    for index, count in times.items():
+        if count > 1:
+            raise Refused(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                f"Found multiple manual partition assignments for partition {index}",
+            )
+    if sorted(times) != list(range(len(assignments))):
         raise Refused(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive 0-based integer sequence"
         )
-    for each in assignments:
-        if each["broker_ids"] != [NODE_ID]:
-            raise Refused(
-                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-                f"The manual partition assignment {each['broker_ids']} names a broker other than {NODE_ID}, the only "
-                "one.",
-            )
-    return len(assignments), 1
+    return [tuple(each["broker_ids"]) for each in sorted(assignments, key=itemgetter("partition_index"))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -14,7 +16,7 @@ from ..wire import Api, Struct
 
 __all__ = ["check_epoch", "handlers"]
 
-_LEADER_EPOCH = 0
+_READ_COMMITTED = 1
 
 
 def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
@@ -22,14 +24,15 @@ def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct 
     return ((FETCH, _Fetch(node).fetch),)
 
 
-def check_epoch(epoch: int) -> None:
-    """Compare the leader epoch that a client knows with the only one that there is; -1 knows none.
+def check_epoch(log: PartitionLog, epoch: int) -> None:
+    """Compare the leader epoch that a client knows with the partition's; -1 knows none.
 
     Raises:
-        Refused: UNKNOWN_LEADER_EPOCH.
+        Refused: FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
     """
-    if epoch > _LEADER_EPOCH:
-        raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH)
+    current = log.replicas.leader_epoch
+    if epoch not in (-1, current):
+        raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH if epoch > current else ErrorCode.FENCED_LEADER_EPOCH)
 
 
 @dataclass(slots=True)
@@ -51,15 +54,34 @@ class _Fetch:
         if request["session_id"] != 0:  # no session was ever opened: each answer's session id is 0
             return {"error_code": ErrorCode.FETCH_SESSION_ID_NOT_FOUND, "topics": []}
         found = self._find(request)
-        missing = min(request["min_bytes"], request["max_bytes"], self._max_bytes) - found.size
-        if missing <= 0 or found.failed or request["max_wait_ms"] <= 0 or not found.logs:
+        if self._missing(request, found) <= 0 or request["max_wait_ms"] <= 0:
             return {"topics": found.topics}
-        waiting = self._node.waiting
-        wait = waiting.add(
-            found.logs, missing, request["max_wait_ms"], lambda: call.answer({"topics": self._find(request).topics})
-        )
-        call.connection.if_dropped = lambda: waiting.cancel(wait)
+        self._wait(call, request, found, time.monotonic() + request["max_wait_ms"] / 1000)
         return None
+
+    def _missing(self, request: Struct, found: _Found) -> int:
+        """The bytes that a Fetch waits for; none when it must be answered now."""
+        if found.failed or not found.logs:
+            return 0
+        wanted: int = min(request["min_bytes"], request["max_bytes"], self._max_bytes)
+        return wanted - found.size
+
+    def _wait(self, call: Call, request: Struct, before: _Found, deadline: float) -> None:
+        waiting = self._node.waiting
+        committed = request["isolation_level"] == _READ_COMMITTED
+        # What a read_committed consumer may read does not grow with the log: it grows with the end of a transaction.
+        missing = 1 if committed else self._missing(request, before)
+
+        def wake() -> None:
+            found = self._find(request)
+            if committed and self._missing(request, found) > 0 and time.monotonic() < deadline:
+                self._wait(call, request, found, deadline)
+            else:
+                call.answer({"topics": found.topics})
+
+        delay_ms = max(math.ceil((deadline - time.monotonic()) * 1000), 0)
+        wait = waiting.add(before.logs, missing, delay_ms, wake)
+        call.connection.if_dropped = lambda: waiting.cancel(wait)
 
     def _find(self, request: Struct) -> _Found:
         found = _Found([], [], 0, False)
@@ -67,22 +89,27 @@ class _Fetch:
         for topic in request["topics"]:
             partitions = []
             for partition in topic["partitions"]:
-                answer = self._read(topic["name"], partition, budget - found.size, found)
+                committed = request["isolation_level"] == _READ_COMMITTED
+                answer = self._read(topic["name"], partition, budget - found.size, found, committed)
                 partitions.append(answer)
             found.topics.append({"name": topic["name"], "partitions": partitions})
         return found
 
-    def _read(self, topic: str, partition: Struct, budget: int, found: _Found) -> Struct:
+    def _read(self, topic: str, partition: Struct, budget: int, found: _Found, committed: bool) -> Struct:
         index = partition["index"]
         try:
             log = self._node.log(topic, index)
-            check_epoch(partition["current_leader_epoch"])
+            check_epoch(log, partition["current_leader_epoch"])
             # The first batch is given however large it is: else its reader would never come past it.
             batches, size = log.read(
-                partition["fetch_offset"], min(budget, partition["max_bytes"]), at_least_one=found.size == 0
+                partition["fetch_offset"],
+                min(budget, partition["max_bytes"]),
+                at_least_one=found.size == 0,
+                committed=committed,
             )
         except Refused as refused:
-            found.failed = True
+            # A leader that fails answers at once; what it does not have does not end the wait for what it has.
+            found.failed |= refused.code is not ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             return {
                 "index": index,
                 "error_code": refused.code,
@@ -97,7 +124,13 @@ class _Fetch:
             "index": index,
             "error_code": ErrorCode.NONE,
             "high_watermark": log.end_offset,
-            "last_stable_offset": log.end_offset,
+            "last_stable_offset": log.last_stable_offset,
             "log_start_offset": log.start_offset,
+            "aborted_transactions": [
+                {"producer_id": each.producer_id, "first_offset": each.first_offset}
+                for each in log.aborted(partition["fetch_offset"], batches)
+            ]
+            if committed
+            else None,
             "records": batches,
         }

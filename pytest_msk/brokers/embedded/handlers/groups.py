@@ -17,9 +17,7 @@ from .._group_messages import (
 )
 from ..connection import Call
 from ..errors import ErrorCode
-from ..limits import CONSUMER_PROTOCOL_SENTENCE
 from ..messages.groups import (
-    CONSUMER_GROUP_HEARTBEAT,
     DELETE_GROUPS,
     DESCRIBE_GROUPS,
     HEARTBEAT,
@@ -49,7 +47,6 @@ def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct 
         (SYNC_GROUP, groups.sync),
         (HEARTBEAT, groups.heartbeat),
         (LEAVE_GROUP, groups.leave),
-        (CONSUMER_GROUP_HEARTBEAT, groups.refuse_consumer_protocol),
         (DESCRIBE_GROUPS, groups.describe),
         (LIST_GROUPS, groups.list),
         (DELETE_GROUPS, groups.delete),
@@ -81,7 +78,10 @@ class _Groups:
         )
         self._groups.join(join, lambda result: call.answer(_joined(call.version, result)))
 
-    def sync(self, call: Call, request: Struct) -> None:
+    def sync(self, call: Call, request: Struct) -> Struct | None:
+        if call.version >= 5 and None in (request["protocol_type"], request["protocol_name"]):
+            error = ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+            return {"error_code": error, "protocol_type": None, "protocol_name": None, "assignment": b""}
         sync = SyncGroup(
             group_id=request["group_id"],
             generation_id=request["generation_id"],
@@ -103,6 +103,7 @@ class _Groups:
             )
 
         self._groups.sync(sync, reply)
+        return None
 
     def heartbeat(self, call: Call, request: Struct) -> None:
         beat = Heartbeat(
@@ -141,18 +142,12 @@ class _Groups:
             ],
         }
 
-    def refuse_consumer_protocol(self, _call: Call, request: Struct) -> Struct:
-        return {
-            "error_code": ErrorCode.UNSUPPORTED_VERSION,
-            "error_message": CONSUMER_PROTOCOL_SENTENCE,
-            "member_id": request["member_id"],
-        }
-
     def describe(self, call: Call, request: Struct) -> Struct:
         operations = _GROUP_OPERATIONS if request["include_authorized_operations"] else _NOT_ASKED
         return {
             "groups": [
-                _described(call.version, self._groups.describe(group_id), operations) for group_id in request["groups"]
+                _described(call.version, self._groups.describe_classic(group_id), operations)
+                for group_id in request["groups"]
             ]
         }
 
@@ -255,21 +250,30 @@ class _Committed:
 
     def fetch(self, call: Call, request: Struct) -> Struct:
         if call.version < 8:
-            return self._fetch_one(request["group_id"], request["topics"])
+            return self._fetch_one(request, request["require_stable"])
         return {
             "groups": [
-                {"group_id": group["group_id"], **self._fetch_one(group["group_id"], group["topics"])}
+                {"group_id": group["group_id"], **self._fetch_one(group, request["require_stable"])}
                 for group in request["groups"]
             ]
         }
 
-    def _fetch_one(self, group_id: str, topics: list[Struct] | None) -> Struct:
+    def _fetch_one(self, asked: Struct, stable: bool) -> Struct:
+        topics = asked["topics"]
         wanted = (
             None
             if topics is None
             else tuple((topic["name"], index) for topic in topics for index in topic["partitions"])
         )
-        result = self._groups.fetch_offsets(FetchOffsets(group_id=group_id, partitions=wanted))
+        result = self._groups.fetch_offsets(
+            FetchOffsets(
+                group_id=asked["group_id"],
+                partitions=wanted,
+                stable=stable,
+                member_id=asked.get("member_id"),
+                member_epoch=asked.get("member_epoch", -1),
+            )
+        )
         by_topic: dict[str, list[Struct]] = {} if topics is None else {topic["name"]: [] for topic in topics}
         for each in result.offsets:
             by_topic.setdefault(each.topic, []).append(_fetched(each))
@@ -315,5 +319,5 @@ def _fetched(each: FetchedOffset) -> Struct:
         "offset": each.offset,
         "leader_epoch": each.leader_epoch,
         "metadata": each.metadata,
-        "error_code": ErrorCode.NONE,
+        "error_code": each.error,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from ..connection import Call
@@ -14,7 +15,9 @@ from .fetch import check_epoch
 
 __all__ = ["handlers"]
 
+_READ_COMMITTED = 1
 _LATEST, _EARLIEST, _MAX_TIMESTAMP, _EARLIEST_LOCAL = -1, -2, -3, -4
+_SINCE = {_MAX_TIMESTAMP: 7, _EARLIEST_LOCAL: 8}
 
 
 def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
@@ -27,21 +30,28 @@ class _Offsets:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    def list_offsets(self, _call: Call, request: Struct) -> Struct:
+    def list_offsets(self, call: Call, request: Struct) -> Struct:
+        committed = request["isolation_level"] == _READ_COMMITTED
+        times = Counter((topic["name"], each["index"]) for topic in request["topics"] for each in topic["partitions"])
+
+        def answer(topic: str, partition: Struct) -> Struct:
+            if times[topic, partition["index"]] > 1:
+                return {"index": partition["index"], "error_code": ErrorCode.INVALID_REQUEST}
+            return self._list_one(call.version, topic, partition, committed)
+
         return {
             "topics": [
-                {
-                    "name": topic["name"],
-                    "partitions": [self._list_one(topic["name"], partition) for partition in topic["partitions"]],
-                }
+                {"name": topic["name"], "partitions": [answer(topic["name"], each) for each in topic["partitions"]]}
                 for topic in request["topics"]
             ]
         }
 
-    def _list_one(self, topic: str, partition: Struct) -> Struct:
+    def _list_one(self, version: int, topic: str, partition: Struct, committed: bool) -> Struct:
         index = partition["index"]
         try:
-            found = _find(self._log(topic, index, partition["current_leader_epoch"]), partition["timestamp"])
+            log = self._log(topic, index, partition["current_leader_epoch"])
+            end = log.last_stable_offset if committed else log.end_offset
+            found = _find(log, partition["timestamp"], end, version)
         except Refused as refused:
             return {"index": index, "error_code": refused.code}
         if found is None:
@@ -52,12 +62,12 @@ class _Offsets:
             "error_code": ErrorCode.NONE,
             "timestamp": timestamp,
             "offset": offset,
-            "leader_epoch": 0,
+            "leader_epoch": log.replicas.epoch_at(offset),
         }
 
     def _log(self, topic: str, index: int, epoch: int) -> PartitionLog:
         log = self._node.log(topic, index)
-        check_epoch(epoch)
+        check_epoch(log, epoch)
         return log
 
     def offset_for_leader_epoch(self, _call: Call, request: Struct) -> Struct:
@@ -77,19 +87,22 @@ class _Offsets:
             log = self._log(topic, index, partition["current_leader_epoch"])
         except Refused as refused:
             return {"index": index, "error_code": refused.code}
-        if partition["leader_epoch"] != 0:
+        found = log.replicas.epoch_end(partition["leader_epoch"], log.end_offset)
+        if found is None:
             return {"index": index, "error_code": ErrorCode.NONE}
-        return {"index": index, "error_code": ErrorCode.NONE, "leader_epoch": 0, "end_offset": log.end_offset}
+        epoch, end = found
+        return {"index": index, "error_code": ErrorCode.NONE, "leader_epoch": epoch, "end_offset": end}
 
 
-def _find(log: PartitionLog, timestamp: int) -> tuple[int, int] | None:
-    """The offset and timestamp that a ListOffsets timestamp stands for; None if there is none."""
+def _find(log: PartitionLog, timestamp: int, end: int, version: int) -> tuple[int, int] | None:
+    """The offset and timestamp that a ListOffsets timestamp stands for; None if there is none below `end`."""
+    if version < _SINCE.get(timestamp, 0):
+        raise Refused(ErrorCode.UNSUPPORTED_VERSION)
     if timestamp == _LATEST:
-        return log.end_offset, -1
+        return end, -1
     if timestamp in (_EARLIEST, _EARLIEST_LOCAL):
         return log.start_offset, -1
-    if timestamp == _MAX_TIMESTAMP:
-        return log.find_max_timestamp()
-    if timestamp < 0:
+    if timestamp < 0 and timestamp != _MAX_TIMESTAMP:
         raise Refused(ErrorCode.UNSUPPORTED_VERSION)
-    return log.find_timestamp(timestamp)
+    found = log.find_max_timestamp() if timestamp == _MAX_TIMESTAMP else log.find_timestamp(timestamp)
+    return found if found is not None and found[0] < end else None

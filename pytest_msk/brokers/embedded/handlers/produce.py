@@ -1,26 +1,32 @@
-"""Produce and InitProducerId: how records come in."""
+"""Produce: how records come in."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 
+from ..batch import HEADER_BYTES
 from ..connection import Call
 from ..errors import ErrorCode, Refused
 from ..log import Appended, PartitionLog
-from ..messages.records import INIT_PRODUCER_ID, PRODUCE
+from ..messages.records import PRODUCE
 from ..node import Node
-from ..wire import Api, Struct
+from ..transactions import Producer
+from ..wire import Api, Buffer, Struct
 
 __all__ = ["handlers"]
 
 _ZSTD_SINCE = 7
+_ABORTABLE_SINCE = 11
 _ATTRIBUTES_LOW_BYTE = 22
+_TRANSACTIONAL = 0x10
+_PRODUCER = struct.Struct(">qh")
+_PRODUCER_AT = 43
 
 
 def handlers(node: Node) -> Iterable[tuple[Api, Callable[[Call, Struct], Struct | None]]]:
     """The handlers of this module's APIs."""
-    produce = _Produce(node)
-    return ((PRODUCE, produce.produce), (INIT_PRODUCER_ID, produce.init_producer_id))
+    return ((PRODUCE, _Produce(node).produce),)
 
 
 class _Produce:
@@ -28,7 +34,11 @@ class _Produce:
         self._node = node
 
     def produce(self, call: Call, request: Struct) -> Struct | None:
-        acks = request["acks"]
+        acks, transactional_id = request["acks"], request["transactional_id"]
+        # One transactional batch without a transactional id, and nothing of the request is written.
+        unauthorized = transactional_id is None and any(
+            _is_transactional(partition["records"]) for topic in request["topics"] for partition in topic["partitions"]
+        )
         now_ms, latest_ms = self._node.now_ms(), self._node.latest_ms()
         grown: list[tuple[PartitionLog, int]] = []
         failed = False
@@ -37,6 +47,8 @@ class _Produce:
             partitions = []
             for partition in topic["partitions"]:
                 try:
+                    if transactional_id is not None or unauthorized:
+                        self._check_transaction(call.version, transactional_id, topic["name"], partition)
                     log, appended = self._append(call.version, acks, topic["name"], partition, now_ms, latest_ms)
                 except Refused as refused:
                     failed = True
@@ -82,21 +94,47 @@ class _Produce:
                 f"Produce requests with version {version} are not allowed to use ZStandard compression",
             )
         if acks == -1 and topic.min_insync_replicas > 1:
-            raise Refused(
-                ErrorCode.NOT_ENOUGH_REPLICAS,
-                f"The size of the current ISR : 1 is insufficient to satisfy the min.isr requirement of "
-                f"{topic.min_insync_replicas} for partition {topic_name}-{partition['index']}",
-            )
+            _check_in_sync(log, topic.min_insync_replicas)
         return log, log.append(records, topic.log_config, now_ms=now_ms, latest_ms=latest_ms)
 
-    def init_producer_id(self, _call: Call, request: Struct) -> Struct:
-        if request["transactional_id"] is not None:
-            return {"error_code": ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED}
-        return {
-            "error_code": ErrorCode.NONE,
-            "producer_id": next(self._node.producer_ids),
-            "producer_epoch": 0,
-        }
+    def _check_transaction(self, version: int, transactional_id: str | None, topic: str, partition: Struct) -> None:
+        """Ask the coordinator about a transactional batch, unless its partition knows the transaction already."""
+        if transactional_id is None:
+            raise Refused(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        records = partition["records"]
+        if not _is_transactional(records) or len(records) < HEADER_BYTES:
+            return
+        producer = Producer(*_PRODUCER.unpack_from(records, _PRODUCER_AT))
+        log = self._node.topics.log(topic, partition["index"])
+        if log is None or log.in_transaction(producer.id):
+            return
+        try:
+            self._node.transactions.check_partition(transactional_id, producer, (topic, partition["index"]))
+        except Refused as refused:
+            if refused.code is ErrorCode.PRODUCER_FENCED:
+                raise Refused(ErrorCode.INVALID_PRODUCER_EPOCH) from None
+            if refused.code is ErrorCode.TRANSACTION_ABORTABLE and version < _ABORTABLE_SINCE:
+                text = "Partition was not added to the transaction"
+                raise Refused(ErrorCode.INVALID_TXN_STATE, text) from None
+            raise
+
+
+def _is_transactional(records: Buffer | None) -> bool:
+    if records is None or len(records) <= _ATTRIBUTES_LOW_BYTE:
+        return False
+    return bool(records[_ATTRIBUTES_LOW_BYTE] & _TRANSACTIONAL)
+
+
+def _check_in_sync(log: PartitionLog, wanted: int) -> None:
+    """Apply `min.insync.replicas`; more than there are replicas means all of them."""
+    in_sync, wanted = log.replicas.in_sync, min(wanted, len(log.replicas.nodes))
+    if len(in_sync) < wanted:
+        raise Refused(
+            ErrorCode.NOT_ENOUGH_REPLICAS,
+            f"The size of the current ISR : {len(in_sync)} is insufficient to satisfy the min.isr requirement of "
+            f"{wanted} for partition {log.topic}-{log.partition}, live replica(s) broker.id are : "
+            f"Set({', '.join(map(str, in_sync))})",
+        )
 
 
 def _refusal(index: int, refused: Refused) -> Struct:
@@ -105,5 +143,6 @@ def _refusal(index: int, refused: Refused) -> Struct:
         "error_code": refused.code,
         "base_offset": -1,
         "record_errors": [{"batch_index": at, "message": text} for at, text in refused.record_errors],
-        "error_message": refused.message,
+        # Kafka tells producers no more than the code, but where single records are at fault.
+        "error_message": refused.message if refused.record_errors else None,
     }

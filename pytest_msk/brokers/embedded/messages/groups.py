@@ -1,4 +1,4 @@
-"""Messages of the classic group protocol and of committed offsets."""
+"""Messages of consumer groups, of both protocols, and of committed offsets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from ..wire import Api
 
 __all__ = [
     "APIS",
+    "CONSUMER_GROUP_DESCRIBE",
     "CONSUMER_GROUP_HEARTBEAT",
     "DELETE_GROUPS",
     "DESCRIBE_GROUPS",
@@ -278,8 +279,6 @@ OFFSET_DELETE = Api(
     """,
 )
 
-# Spoken only to be refused, as a Kafka broker does whose group.version feature is off: a client that is not
-# answered would wait for ever.
 CONSUMER_GROUP_HEARTBEAT = Api(
     key=68,
     name="ConsumerGroupHeartbeat",
@@ -306,12 +305,58 @@ CONSUMER_GROUP_HEARTBEAT = Api(
         member_id: string?
         member_epoch: int32 = 0
         heartbeat_interval_ms: int32 = 0
-        assignment_marker: int8 = -1
+        assignment: struct? = null
+            topic_partitions: []
+                topic_id: uuid
+                partitions: []int32
+    """,
+)
+
+_ASSIGNMENT = """
+                    topic_partitions: []
+                        topic_id: uuid
+                        topic_name: string
+                        partitions: []int32
+"""
+
+CONSUMER_GROUP_DESCRIBE = Api(
+    key=69,
+    name="ConsumerGroupDescribe",
+    versions=(0, 1),
+    flexible=0,
+    request="""
+        group_ids: []string
+        include_authorized_operations: bool
+    """,
+    response=f"""
+        throttle_time_ms: int32 = 0
+        groups: []
+            error_code: int16
+            error_message: string? = null
+            group_id: string
+            group_state: string = ""
+            group_epoch: int32 = 0
+            assignment_epoch: int32 = 0
+            assignor_name: string = ""
+            members: [] = []
+                member_id: string
+                instance_id: string?
+                rack_id: string?
+                member_epoch: int32
+                client_id: string
+                client_host: string
+                subscribed_topic_names: []string
+                subscribed_topic_regex: string?
+                assignment: struct{_ASSIGNMENT}
+                target_assignment: struct{_ASSIGNMENT}
+                member_type: int8 1+ = 1
+            authorized_operations: int32 = -2147483648
     """,
 )
 
 APIS = (
     CONSUMER_GROUP_HEARTBEAT,
+    CONSUMER_GROUP_DESCRIBE,
     OFFSET_COMMIT,
     OFFSET_FETCH,
     JOIN_GROUP,

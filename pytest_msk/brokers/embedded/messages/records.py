@@ -117,7 +117,7 @@ LIST_OFFSETS = Api(
 INIT_PRODUCER_ID = Api(
     key=22,
     name="InitProducerId",
-    versions=(0, 4),
+    versions=(0, 5),
     flexible=2,
     request="""
         transactional_id: string?

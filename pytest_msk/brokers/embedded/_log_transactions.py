@@ -1,0 +1,70 @@
+"""What a partition remembers of transactions: which are open, and which were aborted.
+
+Source: KIP-98, "Transaction Index"; a read_committed consumer drops the records of the aborted ones that it is told of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["AbortedTransaction", "LogTransactions"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AbortedTransaction:
+    """A transaction that was aborted: its producer, its first offset, and the offset of its marker."""
+
+    producer_id: int
+    first_offset: int
+    last_offset: int
+
+
+class LogTransactions:
+    """The transactions of one partition."""
+
+    def __init__(self) -> None:
+        # By producer; as each begins behind those before it, the first one is the oldest.
+        self._open: dict[int, int] = {}
+        self._aborted: list[AbortedTransaction] = []
+
+    @property
+    def first_open_offset(self) -> int | None:
+        """Where the oldest open transaction begins; None when none is open."""
+        return next(iter(self._open.values()), None)
+
+    def open_since(self, producer_id: int) -> int | None:
+        """Where a producer's open transaction begins; None when it has none."""
+        return self._open.get(producer_id)
+
+    def written(self, producer_id: int, offset: int) -> None:
+        """A transactional batch was appended: the first one opens the transaction."""
+        self._open.setdefault(producer_id, offset)
+
+    def ended(self, producer_id: int, marker_offset: int, *, commit: bool) -> None:
+        """A marker was appended; without records before it, it ends nothing."""
+        first = self._open.pop(producer_id, None)
+        if first is not None and not commit:
+            self._aborted.append(
+                AbortedTransaction(producer_id=producer_id, first_offset=first, last_offset=marker_offset)
+            )
+
+    def aborted(self, start: int, end: int) -> list[AbortedTransaction]:
+        """The aborted transactions that reach into the offsets from `start` up to `end`, in the order of their ends."""
+        return [each for each in self._aborted if each.last_offset >= start and each.first_offset < end]
+
+    def is_aborted(self, producer_id: int, offset: int) -> bool:
+        """Whether a producer's record belongs to a transaction that was aborted."""
+        return any(
+            each.producer_id == producer_id and each.first_offset <= offset < each.last_offset for each in self._aborted
+        )
+
+    def truncated(self, end: int) -> None:
+        """The log ends at `end` now: what began there never was; a transaction whose marker is lost is open again."""
+        lost = [each for each in self._aborted if each.last_offset >= end]
+        again = {**self._open, **{each.producer_id: each.first_offset for each in lost}}
+        self._open = dict(sorted(((p, at) for p, at in again.items() if at < end), key=lambda each: each[1]))
+        self._aborted = [each for each in self._aborted if each.last_offset < end]
+
+    def trimmed(self, start: int) -> None:
+        """The log begins at `start` now: forget what ended before it."""
+        self._aborted = [each for each in self._aborted if each.last_offset >= start]

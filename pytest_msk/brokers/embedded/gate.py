@@ -1,0 +1,257 @@
+"""What stands between a connection and its handler: the wrong node, faults, the record of requests."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from ...errors import BrokerError
+from .answers import error_answer, merged
+from .connection import Call
+from .errors import ErrorCode
+from .faults import Answer, Crash, Fail, Faults
+from .loop import Loop, LoopTimer
+from .messages.metadata import METADATA
+from .messages.records import FETCH, PRODUCE
+from .node import Node
+from .requests import Part, Request, RequestFilter, split
+from .wire import Api, MalformedRequest, Struct
+
+if TYPE_CHECKING:
+    from .handlers import Handler
+
+__all__ = ["Gate", "RequestLog"]
+
+# APIs that only the group's coordinator answers.
+_GROUP_APIS = frozenset(
+    [
+        "ConsumerGroupDescribe",
+        "ConsumerGroupHeartbeat",
+        "DeleteGroups",
+        "DescribeGroups",
+        "Heartbeat",
+        "JoinGroup",
+        "LeaveGroup",
+        "OffsetCommit",
+        "OffsetDelete",
+        "OffsetFetch",
+        "SyncGroup",
+        "TxnOffsetCommit",
+    ]
+)
+# APIs that only the coordinator of the transaction answers.
+_TRANSACTION_APIS = frozenset(["AddOffsetsToTxn", "AddPartitionsToTxn", "EndTxn", "InitProducerId"])
+_REQUESTS_KEPT = 10_000
+
+
+class RequestLog:
+    """The last 10,000 requests; none as long as nobody asks for them."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self._kept: deque[Request] = deque(maxlen=_REQUESTS_KEPT)
+
+    def start(self) -> None:
+        """Keep requests from now on, and forget those of before."""
+        self._kept.clear()
+        self.on = True
+
+    def stop(self) -> None:
+        """Keep none, and forget those that there are."""
+        self.on = False
+        self._kept.clear()
+
+    def add(self, request: Request) -> None:
+        """A request came in."""
+        if self.on:
+            self._kept.append(request)
+
+    def find(self, meant: RequestFilter) -> tuple[Request, ...]:
+        """Those that are meant, the oldest first.
+
+        Raises:
+            BrokerError: none are kept.
+        """
+        if not self.on:
+            raise BrokerError(
+                "No requests were recorded: call msk_broker.record_requests() before the code whose requests you want "
+                "to see; recording ends with the test."
+            )
+        return tuple(request for request in self._kept if meant.matches(request))
+
+
+class Gate:
+    """Stands before the handlers of every node.
+
+    Args:
+        loop: real time.
+        crash: breaks a node down, and leaves it down or not: `(node id, stays_down)`.
+    """
+
+    def __init__(self, loop: Loop, faults: Faults, requests: RequestLog, crash: Callable[[int, bool], None]) -> None:
+        self.faults = faults
+        self.requests = requests
+        self._loop = loop
+        self._crash = crash
+        self._open = True
+        self._delayed: dict[LoopTimer, None] = {}
+
+    @property
+    def open(self) -> bool:
+        """Whether requests go straight to their handlers: there is no fault, and none are recorded."""
+        return self._open
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is delayed."""
+        return not self._delayed
+
+    def look(self) -> None:
+        """The faults or the record of requests have changed."""
+        self._open = not len(self.faults) and not self.requests.on
+
+    def release(self) -> None:
+        """Delay no request any longer; with the lock held."""
+        for timer in tuple(self._delayed):
+            timer.fire()
+
+    def before(self, node: Node, handlers: Mapping[int, tuple[Api, Handler]]) -> dict[int, tuple[Api, Handler]]:
+        """The handlers of a node, behind this gate."""
+        return {key: (api, self._guarded(node, api, handler)) for key, (api, handler) in handlers.items()}
+
+    def _guarded(self, node: Node, api: Api, handler: Handler) -> Handler:
+        if api.name in _GROUP_APIS and len(node.peers) > 1:
+            handler = self._at_coordinator(node, api, handler)
+        if api.name in _TRANSACTION_APIS and len(node.peers) > 1:
+            handler = self._at_transaction_coordinator(node, api, handler)
+
+        def handle(call: Call, request: Struct) -> Struct | None:
+            if self._open:
+                return handler(call, request)
+            self._handle(node, api, handler, call, request)
+            return None
+
+        return handle
+
+    def _at_coordinator(self, node: Node, api: Api, handler: Handler) -> Handler:
+        """Refuse what is about groups that another node coordinates."""
+        coordinator = node.cluster.coordinator
+
+        def handle(call: Call, request: Struct) -> Struct | None:
+            def elsewhere(part: Part) -> bool:
+                return part.group is not None and coordinator(part.group) != node.id
+
+            return _refuse(api, handler, call, request, elsewhere, ErrorCode.NOT_COORDINATOR)
+
+        return handle
+
+    def _at_transaction_coordinator(self, node: Node, api: Api, handler: Handler) -> Handler:
+        """Refuse what is about a transaction that another node coordinates."""
+
+        def handle(call: Call, request: Struct) -> Struct | None:
+            transactional_id = request["transactional_id"]
+            if transactional_id is None or node.cluster.coordinator(transactional_id) == node.id:
+                return handler(call, request)
+            return error_answer(api, call.version, request, ErrorCode.NOT_COORDINATOR)
+
+        return handle
+
+    # --- faults ---------------------------------------------------------------------------------------------------
+
+    def _handle(self, node: Node, api: Api, handler: Handler, call: Call, request: Struct) -> None:
+        seen = Request.of(api, call.version, node.id, call.client_id, request)
+        self.requests.add(seen)
+        delay, action, meant = self.faults.decide(seen)
+        self.look()
+
+        def go_on() -> None:
+            if action is None:
+                answer = handler(call, request)
+                if answer is not None:
+                    call.answer(answer)
+            elif isinstance(action, Fail):
+                assert meant is not None
+                self._fail(node, api, handler, call, request, meant, action.code)
+            elif isinstance(action, Answer):
+                self._answer(api, call, request, action)
+            elif isinstance(action, Crash):
+                self._break_down(node, handler, call, request, action)
+            else:
+                call.close()
+
+        if delay:
+            self._later(delay, call, go_on)
+        else:
+            go_on()
+
+    def _later(self, seconds: float, call: Call, go_on: Callable[[], None]) -> None:
+        def due() -> None:
+            self._delayed.pop(timer, None)
+            timer.cancel()
+            call.connection.if_dropped = None
+            try:
+                go_on()
+            except MalformedRequest as error:
+                call.connection.reject(str(error))
+
+        timer = self._loop.call_later(round(seconds * 1000), due)
+        self._delayed[timer] = None
+
+        def dropped() -> None:
+            self._delayed.pop(timer, None)
+            timer.cancel()
+
+        call.connection.if_dropped = dropped
+
+    def _fail(
+        self, node: Node, api: Api, handler: Handler, call: Call, request: Struct, meant: RequestFilter, code: ErrorCode
+    ) -> None:
+        if api is PRODUCE and request["acks"] == 0:
+            call.close()
+            return
+        if api is METADATA and (request["topics"] is None or (call.version == 0 and not request["topics"])):
+            request = {**request, "topics": [{"topic_id": topic.id, "name": topic.name} for topic in node.topics]}
+        answer = _refuse(api, handler, call, request, meant.means, code)
+        if answer is not None:
+            call.answer(answer)
+
+    def _answer(self, api: Api, call: Call, request: Struct, action: Answer) -> None:
+        empty = error_answer(api, call.version, request, ErrorCode.NONE) or {}
+        try:
+            call.answer({**empty, **action.body})
+        except Exception as failure:  # noqa: BLE001 - what the test gave is no such answer: raised by reset
+            self.faults.failures.append(failure)
+            call.close()
+
+    def _break_down(self, node: Node, handler: Handler, call: Call, request: Struct, action: Crash) -> None:
+        def crash() -> None:
+            self._crash(node.id, action.stays_down)
+
+        def lost(_answer: Struct) -> None:
+            self._loop.call_soon(crash)
+
+        call.amend = lost
+        answer = handler(call, request)
+        if answer is not None:
+            call.answer(answer)
+
+
+def _refuse(
+    api: Api, handler: Handler, call: Call, request: Struct, meant: Callable[[Part], bool], code: ErrorCode
+) -> Struct | None:
+    """Refuse the parts of a request that are meant, and handle the others."""
+    rest, refused = split(request, meant)
+    if refused is None:
+        return handler(call, request)
+    errors = error_answer(api, call.version, refused, code)
+    if errors is None:
+        call.close()  # Kafka's only way to tell a client where the answer has no place for it
+        return None
+    if rest is None:
+        if api is not METADATA:  # whose answer names the brokers in any case
+            return errors
+        rest = {**request, "topics": []}
+    call.amend = lambda answer: merged(answer, errors)
+    # An error is answered at once, however long a Fetch would wait for records.
+    return handler(call, {**rest, "max_wait_ms": 0} if api is FETCH else rest)
