@@ -6,18 +6,17 @@ import ssl
 
 import pytest
 from confluent_kafka import KafkaError
-from wire_client import NOW, WireClient
+from wire_client import NOW, WireClient, batch, fetch_request
 
 from pytest_msk.brokers.embedded import EmbeddedBroker
 from pytest_msk.brokers.embedded.batch import BatchHeader, encode_batch
 from pytest_msk.brokers.embedded.errors import ErrorCode
 from pytest_msk.brokers.embedded.messages import APIS
 from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
-from pytest_msk.brokers.embedded.messages.records import INIT_PRODUCER_ID
+from pytest_msk.brokers.embedded.messages.records import FETCH, INIT_PRODUCER_ID
 from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, END_TXN
 from pytest_msk.brokers.embedded.settings import TOPIC_CONFIGS
 from pytest_msk.clock import VirtualClock
-from pytest_msk.errors import BrokerError
 
 
 def test_the_list_is_complete(broker: EmbeddedBroker) -> None:
@@ -89,10 +88,52 @@ def test_limit_security(broker: EmbeddedBroker) -> None:
         ssl.get_server_certificate((host, int(port)), timeout=5)
 
 
-def test_limit_replication(broker: EmbeddedBroker) -> None:
-    reason = "replication factor of 3 cannot be reached because only 1 broker"
-    with EmbeddedBroker({"default.replication.factor": "3"}) as three, pytest.raises(BrokerError, match=reason):
-        three.create_topic("t")
+def test_limit_replication_lag() -> None:
+    with EmbeddedBroker(nodes=2) as two:
+        two.create_topic("t")
+        with WireClient(two.nodes[1].address) as client:
+            assert client.produce("t", batch(b"x"), acks=1)["error_code"] == 0
+            assert client.fetch("t", 0)["high_watermark"] == 1
+        two.nodes[1].stop()
+        assert [record.value for record in two.records("t")] == [b"x"]
+
+
+def test_limit_divergence() -> None:
+    with EmbeddedBroker({"unclean.leader.election.enable": "true"}, nodes=2) as two:
+        two.create_topic("t")
+        two.nodes[2].stop()
+        with WireClient(two.nodes[1].address) as client:
+            client.produce("t", batch(b"x"))
+        two.nodes[1].stop()
+        two.nodes[2].start()
+        two.nodes[2].stop()
+        two.nodes[1].start()
+        assert list(two.records("t")) == []
+
+
+def test_limit_reassignment() -> None:
+    assert not {43, 45, 46} & APIS.keys()  # ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments
+
+
+def test_limit_nearest_replica() -> None:
+    with EmbeddedBroker(nodes=2) as two:
+        two.create_topic("t")
+        with WireClient(two.nodes[1].address) as client:
+            client.produce("t", batch(b"x"))
+            answer = client.ask(FETCH, {**fetch_request(("t", 0, 0)), "rack_id": "use1-az2"})
+        partition = answer["topics"][0]["partitions"][0]
+        assert (partition["preferred_read_replica"], bool(partition["records"])) == (-1, True)
+
+
+def test_limit_fetch_sessions(broker: EmbeddedBroker, client: WireClient) -> None:
+    broker.create_topic("t")
+    assert client.ask(FETCH, fetch_request(("t", 0, 0), session_epoch=0))["session_id"] == 0
+    wanted = fetch_request(("t", 0, 0), session_id=7, session_epoch=1)
+    assert client.ask(FETCH, wanted)["error_code"] == ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+
+
+def test_limit_telemetry() -> None:
+    assert not {71, 72} & APIS.keys()  # GetTelemetrySubscriptions, PushTelemetry
 
 
 def test_limit_segments(broker: EmbeddedBroker, client: WireClient) -> None:

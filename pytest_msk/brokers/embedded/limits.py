@@ -8,6 +8,7 @@ from .settings import TOPIC_CONFIGS
 __all__ = ["LIMITS"]
 
 _REAL = "a container broker (--msk-broker=container)"
+_CLUSTER = "an external cluster (--msk-bootstrap-servers)"
 
 TRANSACTIONS = Limit(
     name="transactions",
@@ -30,12 +31,42 @@ TOPIC_CONFIGS_WITHOUT_EFFECT = Limit(
 SECURITY = Limit(
     name="security",
     reason="the listener is PLAINTEXT: no TLS, no SASL, no ACLs",
-    instead="an external cluster (--msk-bootstrap-servers)",
+    instead=_CLUSTER,
 )
-REPLICATION = Limit(
-    name="replication",
-    reason="there is one broker: no replication factor above 1, no failover, no new leader epochs",
-    instead="an external cluster (--msk-bootstrap-servers)",
+REPLICATION_LAG = Limit(
+    name="replication lag",
+    reason="nodes that are up have every record at once: acks=1 loses nothing, the high watermark is the log's end",
+    instead=_CLUSTER,
+)
+DIVERGENCE = Limit(
+    name="divergence",
+    reason="what an unclean election loses is lost for good: the node that had it does not bring it back",
+    instead=_CLUSTER,
+)
+REASSIGNMENT = Limit(
+    name="reassignment",
+    reason="AlterPartitionReassignments and ElectLeaders are not spoken: replicas stay where they are",
+    instead=f"msk_broker.nodes.elect_leader, or {_CLUSTER}",
+)
+NEAREST_REPLICA = Limit(
+    name="nearest replica",
+    reason="client.rack has no effect: every consumer is sent to the leader",
+    instead=_CLUSTER,
+)
+TIERED_STORAGE = Limit(
+    name="tiered storage",
+    reason="remote.storage.enable is kept and has no effect: every record is in memory",
+    instead=_CLUSTER,
+)
+FETCH_SESSIONS = Limit(
+    name="fetch sessions",
+    reason="each Fetch is answered in full, with session id 0",
+    instead=_REAL,
+)
+TELEMETRY = Limit(
+    name="telemetry",
+    reason="clients are not asked for their metrics (GetTelemetrySubscriptions is not spoken)",
+    instead=_REAL,
 )
 SEGMENTS = Limit(
     name="segments",
@@ -54,7 +85,13 @@ LIMITS: tuple[Limit, ...] = (
     CONSUMER_PROTOCOL,
     TOPIC_CONFIGS_WITHOUT_EFFECT,
     SECURITY,
-    REPLICATION,
+    REPLICATION_LAG,
+    DIVERGENCE,
+    REASSIGNMENT,
+    NEAREST_REPLICA,
+    TIERED_STORAGE,
+    FETCH_SESSIONS,
+    TELEMETRY,
     SEGMENTS,
     INTERNAL_TOPICS,
     QUOTAS,
