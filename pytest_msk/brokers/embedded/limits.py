@@ -53,11 +53,6 @@ NEAREST_REPLICA = Limit(
     reason="client.rack has no effect: every consumer is sent to the leader",
     instead=_CLUSTER,
 )
-TIERED_STORAGE = Limit(
-    name="tiered storage",
-    reason="remote.storage.enable is kept and has no effect: every record is in memory",
-    instead=_CLUSTER,
-)
 FETCH_SESSIONS = Limit(
     name="fetch sessions",
     reason="each Fetch is answered in full, with session id 0",
@@ -89,7 +84,6 @@ LIMITS: tuple[Limit, ...] = (
     DIVERGENCE,
     REASSIGNMENT,
     NEAREST_REPLICA,
-    TIERED_STORAGE,
     FETCH_SESSIONS,
     TELEMETRY,
     SEGMENTS,
