@@ -15,7 +15,7 @@ from pytest_msk.brokers import container, external
 from pytest_msk.brokers.embedded import limits as embedded
 from pytest_msk.checks import CONFIGURATIONS, DEFINITIONS
 from pytest_msk.filters.differences import DIFFERENCES
-from pytest_msk.mapping import MappingParameters, _validation
+from pytest_msk.mapping import MappingParameters
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "brokers.md").read_text("utf-8")
@@ -36,11 +36,9 @@ def test_page_shows_exactly_the_differences_from_the_reference_engine():
     assert rows == [f"| {each.name} | {each.engine} | {each.here} |" for each in DIFFERENCES]
 
 
-def test_readme_lists_every_parameter_and_what_is_not_run_yet():
+def test_readme_lists_every_parameter():
     section = README.partition("## Parameters of a mapping")[2].partition("\n## ")[0]
-    rows, _, refused = section.partition("Not run yet")
-    assert re.findall(r"^\| `(\w+)`", rows, re.MULTILINE) == list(MappingParameters.__annotations__)
-    assert sorted(re.findall(r"`([a-z_]+)`", refused)) == sorted(_validation._NOT_YET)
+    assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == list(MappingParameters.__annotations__)
 
 
 def test_assertions_page_shows_exactly_the_anomalies_the_configurations_and_the_ways():

@@ -50,14 +50,18 @@ class Interception:
 
     Args:
         services: per service (`kafka`, `lambda`) its operations by name.
-        error_texts: per service the member of an error that holds its message.
+        before: per service what is called, with nothing, before moto answers for it: `monitoring`, `logs`.
     """
 
     def __init__(
-        self, services: Mapping[str, Mapping[str, Operation]], *, error_texts: Mapping[str, str] | None = None
+        self,
+        services: Mapping[str, Mapping[str, Operation]],
+        *,
+        before: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         self._services = services
-        self._error_texts = error_texts or {}
+        self._before = before or {}
+        self._telling = False
         self._original: Callable[..., object] | None = None
 
     def start(self) -> None:
@@ -83,6 +87,12 @@ class Interception:
 
     def _answer(self, request: AWSPreparedRequest) -> AWSResponse | None:
         host = _HOST.match(request.url)
+        if host is not None and host[1] in self._before and not self._telling:
+            self._telling = True  # its own requests do not come here again
+            try:
+                self._before[host[1]]()
+            finally:
+                self._telling = False
         operations = self._services.get(host[1]) if host else None
         if host is None or operations is None:
             return None
@@ -102,7 +112,7 @@ class Interception:
                 return None
             answer = rest_json.answer(service, name, result)
         except ApiError as error:
-            answer = rest_json.failure(error, text=self._error_texts.get(service, "message"))
+            answer = rest_json.failure(error)
         from botocore.awsrequest import AWSResponse
         from moto.core.botocore_stubber import MockRawResponse
 

@@ -146,12 +146,12 @@ def answer(service: str, operation: str, result: Mapping[str, object]) -> Answer
     )
 
 
-def failure(error: ApiError, *, text: str = "message") -> Answer:
-    """An error as a response; `text` is the name of the member that holds its message."""
+def failure(error: ApiError) -> Answer:
+    """An error as a response."""
     return Answer(
         status=error.status,
         headers={"Content-Type": "application/json", "x-amzn-errortype": error.code},
-        body=json.dumps({text: error.message, **error.members}).encode(),
+        body=json.dumps({"message": error.message, **error.members}).encode(),
     )
 
 

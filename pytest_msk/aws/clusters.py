@@ -16,6 +16,7 @@ from .cluster import DEFAULT_ACCOUNT_ID, DEFAULT_REGION, ClusterAuthentication, 
 from .functions import AwsFunctions
 from .kafka_api import KafkaApi
 from .lambda_api import LambdaApi
+from .telemetry import Telemetry
 
 __all__ = ["MskClusters"]
 
@@ -30,11 +31,13 @@ class MskClusters:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._clusters: dict[str, MskCluster] = {}
+        self._telemetries: dict[str, Telemetry] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._functions = AwsFunctions(self._unpack)
         self._mappings = LambdaApi(sandbox, self._clusters, self._functions)
         self._interception = Interception(
-            {"kafka": KafkaApi(self._clusters).operations, "lambda": self._mappings.operations}
+            {"kafka": KafkaApi(self._clusters).operations, "lambda": self._mappings.operations},
+            before={"monitoring": self._send_metrics, "logs": self._send_logs},
         )
         self._interception.start()
 
@@ -122,6 +125,20 @@ class MskClusters:
                 f"boto3 has made no Kafka mapping with the UUID {uuid!r}; it has: {list(self._mappings.mappings)}"
             )
         return found.esm
+
+    def _send_metrics(self) -> None:
+        for telemetry in self._telemetry():
+            telemetry.send_metrics()
+
+    def _send_logs(self) -> None:
+        for telemetry in self._telemetry():
+            telemetry.send_logs()
+
+    def _telemetry(self) -> tuple[Telemetry, ...]:
+        for uuid, deployed in self._mappings.mappings.items():
+            if uuid not in self._telemetries:
+                self._telemetries[uuid] = Telemetry(deployed)
+        return tuple(self._telemetries.values())
 
     def _unpack(self, name: str, package: zipfile.ZipFile) -> Path:
         if self._folder is None:

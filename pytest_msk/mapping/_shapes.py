@@ -35,6 +35,8 @@ _POLLERS = {
 _POLLER_GROUP_PATTERN = r"[a-zA-Z0-9-_]*"
 _DESTINATION_PATTERN = rf"$|kafka://([^.]([a-zA-Z0-9\-_.]{{0,248}}))|{_ARN_PATTERN}"
 _METRICS = ("EventCount", "ErrorCount", "KafkaMetrics")
+_LOG_LEVELS = ("DEBUG", "INFO", "WARN")
+_KEY_PATTERN = r"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"
 _POSITIONS = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
 #: What a value may be: one of some types, a block with these members, or a list of these.
 _Shape: TypeAlias = "tuple[type, ...] | dict[str, _Shape] | list[_Shape]"
@@ -63,6 +65,9 @@ TYPES: dict[str, _Shape] = {
     "bisect_batch_on_function_error": (bool,),
     "function_response_types": [(str,)],
     "metrics_config": {"Metrics": [(str,)]},
+    "logging_config": {"SystemLogLevel": (str,)},
+    "kms_key_arn": (str,),
+    "tags": (Mapping,),
     "destination_config": {
         "OnFailure": {"Destination": (str, Destination, cast(type, Callable))},
         "OnSuccess": (Mapping,),
@@ -183,6 +188,13 @@ def _failure_errors(parameters: MappingParameters) -> Iterator[str]:
     if not {*kinds} <= {"ReportBatchItemFailures"}:
         constraint = "Member must satisfy constraint: [Member must satisfy enum value set: [ReportBatchItemFailures]]"
         yield _violation(shown, member, constraint)
+    level = parameters.get("logging_config", {}).get("SystemLogLevel")
+    if level not in (None, *_LOG_LEVELS):
+        constraint = f"Member must satisfy enum value set: [{', '.join(_LOG_LEVELS)}]"
+        yield _violation(level, "loggingConfig.systemLogLevel", constraint)
+    key = parameters.get("kms_key_arn", "")
+    if key and not re.fullmatch(_KEY_PATTERN, key):
+        yield _violation(key, "kMSKeyArn", f"Member must satisfy regular expression pattern: {_KEY_PATTERN}")
     names = parameters.get("metrics_config", {}).get("Metrics", ())
     shown, member = f"[{', '.join(names)}]", "metricsConfig.metrics"
     if len(names) > len(_METRICS):

@@ -40,11 +40,6 @@ _NOT_FOR_KAFKA = {
     "document_db_event_source_config": "documentDBEventSourceConfig",
     "queues": "queues",
 }
-_NOT_YET = {
-    "kms_key_arn",
-    "logging_config",
-    "tags",
-}
 _PROVISIONED_ONLY = (
     "{parameter} is only available for Provisioned Mode. To configure {what}, please enable Provisioned Mode by "
     "specifying MinimumPollers in ProvisionedPollerConfig."
@@ -68,7 +63,7 @@ _DESTINATION_SERVICES = ("sqs", "sns", "s3")
 def refuse_unknown(parameters: MappingParameters) -> None:
     """Raise `TypeError` for a name that is no parameter, with the nearest that is."""
     __tracebackhide__ = True
-    known = {*TYPES, *_NOT_FOR_KAFKA, *_NOT_YET}
+    known = {*TYPES, *_NOT_FOR_KAFKA}
     for name in parameters:
         if name in known:
             continue
@@ -152,7 +147,7 @@ def refuse_stray_timestamp(parameters: MappingParameters) -> None:
 
 
 def refuse_unsupported(parameters: MappingParameters) -> None:
-    """Raise for parameters that Kafka mappings do not have, and for those that this kit does not run yet."""
+    """Raise for parameters that Kafka mappings do not have, and for blocks that this kit does not run."""
     __tracebackhide__ = True
     for name, member in _NOT_FOR_KAFKA.items():
         if name in parameters:
@@ -161,6 +156,8 @@ def refuse_unsupported(parameters: MappingParameters) -> None:
     provisioned = bool(given.get("provisioned_poller_config"))
     if "metrics_config" in parameters and not provisioned:
         raise _invalid(_PROVISIONED_ONLY.format(parameter="MetricsConfig", what="MetricsConfig"))
+    if "logging_config" in parameters and not provisioned:
+        raise _invalid(_PROVISIONED_ONLY.format(parameter="LoggingConfig", what="LoggingConfig"))
     for name in ("amazon_managed_kafka_event_source_config", "self_managed_kafka_event_source_config"):
         if given.get(name, {}).get("SchemaRegistryConfig") and not provisioned:
             raise _invalid(_PROVISIONED_ONLY.format(parameter="SchemaRegistryConfig", what="Schema Registry"))
@@ -170,8 +167,6 @@ def refuse_unsupported(parameters: MappingParameters) -> None:
             raise NotSupported("ConsumptionMode: only 'Stream' is run; 'Queue' needs share groups (spec 3.6).")
     if "OnSuccess" in given.get("destination_config", {}):
         raise _invalid("Unsupported DestinationConfig parameter for given event source mapping type.")
-    for name in sorted(_NOT_YET & set(parameters)):
-        raise NotSupported(f"AWS has a parameter {name!r}, but this version of pytest_msk does not run it yet.")
 
 
 def provisioned_pollers(parameters: MappingParameters) -> ProvisionedPollers | None:

@@ -30,7 +30,7 @@ from ..journal import (
     SentToDestination,
 )
 
-__all__ = ["Lag", "Meter", "Metrics"]
+__all__ = ["Counts", "Lag", "Meter", "Metrics"]
 
 #: Per partition how many offsets of the log the group has not committed.
 Lag = Callable[[], Mapping[int, int]]
@@ -121,19 +121,27 @@ class Meter:
         self._journal = journal
         self._lag = lag
         self._place: Place = (0, 0)
-        self._counts: Counter[str] = Counter()
-        self._batches: dict[int, int] = {}
-        self._positions: dict[int, int] = {}
+        self._counts = Counts()
 
     def read(self) -> Metrics:
         """The metrics as they are now."""
         events, self._place = self._journal.since(self._place)
         for event in events:
-            self._count(event)
-        return Metrics(**self._counts, _lag=self._lag)
+            self._counts.add(event)
+        return Metrics(**self._counts.values, _lag=self._lag)
 
-    def _count(self, event: Event) -> None:
-        counts = self._counts
+
+class Counts:
+    """What events count for; `values` has the members of `Metrics` by name, and those that were never counted not."""
+
+    def __init__(self) -> None:
+        self.values: Counter[str] = Counter()
+        self._batches: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
+
+    def add(self, event: Event) -> None:
+        """Count the next event of a journal."""
+        counts = self.values
         if isinstance(event, Polled):
             counts["polled_event_count"] += count_of(event.records)
         elif isinstance(event, Filtered):
@@ -168,7 +176,7 @@ class Meter:
             counts["commit_error_count"] += 1
 
     def _count_attempt(self, event: Attempt) -> None:
-        counts = self._counts
+        counts = self.values
         records = self._batches.get(event.batch, 0) if event.records is None else count_of(event.records)
         counts["invocations"] += 1
         counts["invoked_event_count"] += records
@@ -178,5 +186,5 @@ class Meter:
 
     def _count_commit(self, positions: Mapping[int, int]) -> None:
         for partition, position in positions.items():
-            self._counts["committed_event_count"] += position - self._positions.get(partition, position)
+            self.values["committed_event_count"] += position - self._positions.get(partition, position)
             self._positions[partition] = position

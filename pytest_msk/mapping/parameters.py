@@ -13,6 +13,7 @@ __all__ = [
     "AmazonManagedKafkaEventSourceConfig",
     "DestinationConfig",
     "FunctionResponseType",
+    "LoggingConfig",
     "MappingParameters",
     "MetricGroup",
     "MetricsConfig",
@@ -23,11 +24,13 @@ __all__ = [
     "SelfManagedKafkaEventSourceConfig",
     "SourceAccessConfiguration",
     "StartingPosition",
+    "SystemLogLevel",
 ]
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 FunctionResponseType = Literal["ReportBatchItemFailures"]
 MetricGroup = Literal["EventCount", "ErrorCount", "KafkaMetrics"]
+SystemLogLevel = Literal["DEBUG", "INFO", "WARN"]
 #: An ARN (SQS, SNS, S3) or `kafka://topic`, as on AWS; or, for tests without AWS, a `Destination` such as
 #: `InMemoryDestination`, or a callable that gets each `FailedBatch`.
 OnFailureDestination: TypeAlias = "str | Destination | Callable[[FailedBatch], object]"
@@ -72,6 +75,12 @@ class MetricsConfig(TypedDict, total=False):
     Metrics: Sequence[MetricGroup]
 
 
+class LoggingConfig(TypedDict, total=False):
+    """The API's block of that name; its logs reach CloudWatch Logs where the mapping was made by boto3 (spec 4.9)."""
+
+    SystemLogLevel: SystemLogLevel
+
+
 class OnFailureBlock(TypedDict, total=False):
     """The API's block `OnFailure`."""
 
@@ -114,6 +123,9 @@ class MappingParameters(TypedDict, total=False):
     function_response_types: Sequence[FunctionResponseType]
     destination_config: DestinationConfig
     metrics_config: MetricsConfig
+    logging_config: LoggingConfig
+    kms_key_arn: str
+    tags: Mapping[str, str]
     enabled: bool
     latest_at_first_poll: bool
     null_tombstones: bool

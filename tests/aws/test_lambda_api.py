@@ -3,68 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
-import zipfile
 
 import boto3
 import botocore.exceptions
 import botocore.session
 import pytest
+from deployment import package
 
 from pytest_msk import assert_at_least_once
-
-ROLE = "arn:aws:iam::123456789012:role/lambda"
-TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
-
-
-def package(**modules):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, text in modules.items():
-            archive.writestr(f"{name}.py", text)
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def functions(aws):
-    return boto3.client("lambda", region_name="us-east-1")
-
-
-@pytest.fixture
-def function(functions):
-    """Creates a function in moto: `function(name, **settings)`."""
-    boto3.client("iam", region_name="us-east-1").create_role(RoleName="lambda", AssumeRolePolicyDocument=TRUST)
-
-    def create(name="charge", code=None, **settings):
-        given = {"Runtime": "python3.12", "Handler": "app.handler", "Role": ROLE, **settings}
-        return functions.create_function(
-            FunctionName=name, Code={"ZipFile": code or package(app="handler = print")}, **given
-        )["FunctionArn"]
-
-    return create
-
-
-@pytest.fixture
-def seen():
-    return []
-
-
-@pytest.fixture
-def deploy(functions, function, msk_cluster, seen):
-    """Creates a mapping whose function notes its events in `seen`."""
-    arns = {}
-
-    def create(topic, **settings):
-        if not arns:
-            function()
-            msk_cluster.bind("charge", lambda event, context: seen.append((event, context)))
-            arns["cluster"] = msk_cluster("orders").arn
-        return functions.create_event_source_mapping(
-            **{"FunctionName": "charge", "EventSourceArn": arns["cluster"], "Topics": [str(topic)], **settings}
-        )
-
-    return create
 
 
 @contextlib.contextmanager

@@ -379,6 +379,7 @@ ROWS = [
         UNSUPPORTED.format("amazonManagedKafkaEventSourceConfig"),
     ),
     ({"metrics_config": {"Metrics": ["EventCount"]}}, PROVISIONED_ONLY.format("MetricsConfig", "MetricsConfig")),
+    ({"logging_config": {"SystemLogLevel": "INFO"}}, PROVISIONED_ONLY.format("LoggingConfig", "LoggingConfig")),
     (
         {"amazon_managed_kafka_event_source_config": {"SchemaRegistryConfig": {"EventRecordFormat": "JSON"}}},
         PROVISIONED_ONLY.format("SchemaRegistryConfig", "Schema Registry"),
@@ -468,11 +469,24 @@ def test_queue_mode_is_refused():
         parse(**SELF_MANAGED, self_managed_kafka_event_source_config={"ConsumptionMode": "Queue"})
 
 
-@pytest.mark.parametrize("name", ["kms_key_arn", "logging_config", "tags"])
-def test_what_aws_takes_and_this_version_does_not_run_is_refused(name):
-    with pytest.raises(NotSupported) as raised:
-        parse(**{name: {}})
-    assert str(raised.value) == f"AWS has a parameter {name!r}, but this version of pytest_msk does not run it yet."
+def test_tags_and_a_key_are_taken():
+    parse(tags={"team": "blue"}, kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/1")
+    with pytest.raises(EventSourceMappingError) as raised:
+        parse(kms_key_arn="key")
+    assert raised.value.message == (
+        "1 validation error detected: Value 'key' at 'kMSKeyArn' failed to satisfy constraint: Member must satisfy "
+        "regular expression pattern: (arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"
+    )
+
+
+def test_system_logs_have_three_levels():
+    parse(provisioned_poller_config={"MinimumPollers": 1}, logging_config={"SystemLogLevel": "DEBUG"})
+    with pytest.raises(EventSourceMappingError) as raised:
+        parse(provisioned_poller_config={"MinimumPollers": 1}, logging_config={"SystemLogLevel": "ERROR"})
+    assert raised.value.message == (
+        "1 validation error detected: Value 'ERROR' at 'loggingConfig.systemLogLevel' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [DEBUG, INFO, WARN]"
+    )
 
 
 def test_metrics_may_be_asked_for_in_provisioned_mode():
