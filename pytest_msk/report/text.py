@@ -30,7 +30,7 @@ def text(found: Timeline, *, height: int = HEIGHT, width: int = WIDTH) -> list[s
     right = width - _LEFT - sum(lane_widths) - len(lane_widths)
     hidden = len(found.partitions) - len(lanes)
     heads = [_fit(f"{found.topic}-{p}", w, start=False) for p, w in zip(lanes, lane_widths, strict=True)]
-    more = f"and {hidden} more partition{'s' * (hidden > 1)}" if hidden else ""
+    more = f"+{hidden} partition{'s' * (hidden > 1)}" if hidden else ""
     lines = [_line("seconds", "", heads, lane_widths, more, right)]
     for index, row in rows:
         if index in gaps:
@@ -83,7 +83,8 @@ def gap(rows: Sequence[Row]) -> str:
 def _lanes(found: Timeline, rows: Sequence[tuple[int, Row]], width: int) -> tuple[list[int], list[int]]:
     """The partitions that have room, those where something is to be seen first, and the width of each."""
     room = width - _LEFT - _MIN_RIGHT
-    seen = [p for _, row in sorted(rows, key=lambda item: not item[1].bad) for p in (*row.cells, *row.commits)]
+    latest = sorted(reversed(rows), key=lambda item: (not item[1].bad, not item[1].calls))
+    seen = [p for _, row in latest for p in (*row.cells, *row.commits)]
     taken: dict[int, int] = {}
     for partition in dict.fromkeys([*seen, *found.partitions]):
         cells = [len(_cell(row, partition)) for _, row in rows]
