@@ -17,6 +17,7 @@ __all__ = ["Topic", "Topics", "check_topic_configs", "check_topic_name"]
 _LEGAL = frozenset(string.ascii_letters + string.digits + "._-")
 _MAX_NAME = 249
 _MAX_PARTITIONS = 10_000
+_LAGS = ("min.compaction.lag.ms", "max.compaction.lag.ms")
 
 
 def check_topic_name(name: str) -> None:
@@ -58,14 +59,10 @@ def check_topic_configs(configs: Mapping[str, str | None]) -> dict[str, str]:
             "Tiered Storage functionality is disabled in the broker. "
             "Topic cannot be configured with remote log storage.",
         )
-    least, most = (
-        int(checked.get(name) or TOPIC_CONFIGS[name].default or 0)
-        for name in ("min.compaction.lag.ms", "max.compaction.lag.ms")
-    )
-    if least > most:
+    low, high = (int(checked.get(name) or TOPIC_CONFIGS[name].default or 0) for name in _LAGS)
+    if low > high:
         raise Refused(
-            ErrorCode.INVALID_CONFIG,
-            f"conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})",
+            ErrorCode.INVALID_CONFIG, f"conflict topic config setting {_LAGS[0]} ({low}) > {_LAGS[1]} ({high})"
         )
     return checked
 
