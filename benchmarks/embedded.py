@@ -12,12 +12,14 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -37,12 +39,14 @@ _LARGE_CONSUMER_QUEUE = {"queued.min.messages": 1_000_000}
 
 
 def rows(stage: Stage) -> Iterator[Row]:
-    """Start, one record, rates, a second member, a large partition."""
+    """Start, one record, rates, a second member, a large partition, many topics, many brokers."""
     yield from _start(stage)
     yield from _one_record(stage)
     yield from _rates(stage)
     yield from _second_member(stage)
     yield from _large_partition(stage)
+    yield from _many_topics(stage)
+    yield from _many_brokers(stage)
 
 
 # --- start
@@ -256,3 +260,49 @@ def _large_partition(stage: Stage) -> Iterator[Row]:
     stage.broker.delete_topic(topic)
     intact = found / 2 if written.digest() == read.digest() else 0
     yield at_least(f"read back of {megabytes} MB in a partition", intact, "MB", megabytes)
+
+
+def _many_topics(stage: Stage) -> Iterator[Row]:
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    count = stage.count(1_000, 50)
+    took = []
+    for _ in range(stage.count(5, 1)):
+        names = [stage.name() for _ in range(count)]
+        admin = AdminClient({"bootstrap.servers": stage.broker.bootstrap_servers})
+        admin.list_topics(timeout=10)
+        topics = [NewTopic(name, num_partitions=10, replication_factor=1) for name in names]
+
+        def create(admin: AdminClient = admin, topics: list[NewTopic] = topics) -> None:
+            for answer in admin.create_topics(topics).values():
+                answer.result(60)
+
+        took.append(seconds(create))
+        for answer in admin.delete_topics(names).values():
+            answer.result(60)
+    yield at_most(f"{count:,} topics with 10 partitions created by one request", median(took), "s", 1)
+    took = []
+    for _ in range(stage.count(5, 1)):
+        names = [stage.name() for _ in range(count)]
+
+        def create_each(names: list[str] = names) -> None:
+            for name in names:
+                stage.broker.create_topic(name, partitions=10)
+
+        took.append(seconds(create_each))
+        for name in names:
+            stage.broker.delete_topic(name)
+    yield at_most(f"{count:,} topics with 10 partitions created one by one", median(took), "s", 1)
+
+
+def _many_brokers(stage: Stage) -> Iterator[Row]:
+    def held() -> int:
+        descriptors = Path("/proc/self/fd")
+        return threading.active_count() + (len(list(descriptors.iterdir())) if descriptors.exists() else 0)
+
+    ready()
+    before, count = held(), stage.count(300, 20)
+    for _ in range(count):
+        ready()
+    yield at_most(f"threads and descriptors left by {count} brokers", held() - before, "", 0)

@@ -229,6 +229,16 @@ def test_a_function_may_end_the_connection(broker: EmbeddedBroker, client: WireC
     assert client.is_closed()
 
 
+def test_a_function_may_stop_the_node_that_asks_it(two: EmbeddedBroker) -> None:
+    two.create_topic("t")
+    two.faults.call("Produce", lambda request: two.nodes[request.node].stop(), times=None)
+    with WireClient(two.nodes[1].address) as client:
+        client.send(PRODUCE, 11, produce_request("t", batch(b"x")))
+        assert client.is_closed()
+    assert two.nodes.up == {2}
+    assert two.failures == ()
+
+
 def test_a_function_may_answer(broker: EmbeddedBroker, client: WireClient) -> None:
     def answer(request: Request) -> Answer:
         partitions = [{"index": 0, "error_code": 0, "base_offset": 41}]

@@ -169,12 +169,11 @@ def test_changed_requests_do_no_harm(
 ) -> None:
     known = frames[api.key]
     frame = changed(known[number % len(known)], changes, header=header)
-    with WireClient(lasting.bootstrap_servers) as client:
-        with contextlib.suppress(ConnectionError):
-            client.send_raw(struct.pack(">i", len(frame)) + frame + more)
-            client.finish()
-            while True:
-                client.receive_frame()
+    with WireClient(lasting.bootstrap_servers) as client, contextlib.suppress(ConnectionError):
+        client.send_raw(struct.pack(">i", len(frame)) + frame + more)
+        client.finish()
+        while True:
+            client.receive_frame()
     with WireClient(lasting.bootstrap_servers) as client:
         asked = {"topics": [], "include_topic_authorized_operations": False}
         assert client.ask(METADATA, asked)["cluster_id"] is not None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ssl
 
+import google_crc32c
 import pytest
 from confluent_kafka import KafkaError
-from wire_client import NOW, WireClient
+from wire_client import NOW, WireClient, batch, fetch_request
 
 from pytest_msk.brokers.embedded import EmbeddedBroker
 from pytest_msk.brokers.embedded.batch import BatchHeader, encode_batch
 from pytest_msk.brokers.embedded.errors import ErrorCode
 from pytest_msk.brokers.embedded.messages import APIS
+from pytest_msk.brokers.embedded.messages.configs import DESCRIBE_CONFIGS
 from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
-from pytest_msk.brokers.embedded.messages.records import INIT_PRODUCER_ID
+from pytest_msk.brokers.embedded.messages.records import FETCH, INIT_PRODUCER_ID
 from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, END_TXN
 from pytest_msk.brokers.embedded.settings import TOPIC_CONFIGS
 from pytest_msk.clock import VirtualClock
@@ -89,10 +91,59 @@ def test_limit_security(broker: EmbeddedBroker) -> None:
         ssl.get_server_certificate((host, int(port)), timeout=5)
 
 
-def test_limit_replication(broker: EmbeddedBroker) -> None:
-    reason = "replication factor of 3 cannot be reached because only 1 broker"
-    with EmbeddedBroker({"default.replication.factor": "3"}) as three, pytest.raises(BrokerError, match=reason):
-        three.create_topic("t")
+def test_limit_replication_lag() -> None:
+    with EmbeddedBroker(nodes=2) as two:
+        two.create_topic("t")
+        with WireClient(two.nodes[1].address) as client:
+            assert client.produce("t", batch(b"x"), acks=1)["error_code"] == 0
+            assert client.fetch("t", 0)["high_watermark"] == 1
+        two.nodes[1].stop()
+        assert [record.value for record in two.records("t")] == [b"x"]
+
+
+def test_limit_divergence() -> None:
+    with EmbeddedBroker({"unclean.leader.election.enable": "true"}, nodes=2) as two:
+        two.create_topic("t")
+        two.nodes[2].stop()
+        with WireClient(two.nodes[1].address) as client:
+            client.produce("t", batch(b"x"))
+        two.nodes[1].stop()
+        two.nodes[2].start()
+        two.nodes[2].stop()
+        two.nodes[1].start()
+        assert list(two.records("t")) == []
+
+
+def test_limit_reassignment() -> None:
+    assert not {43, 45, 46} & APIS.keys()  # ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments
+
+
+def test_limit_nearest_replica() -> None:
+    with EmbeddedBroker(nodes=2) as two:
+        two.create_topic("t")
+        with WireClient(two.nodes[1].address) as client:
+            client.produce("t", batch(b"x"))
+            answer = client.ask(FETCH, {**fetch_request(("t", 0, 0)), "rack_id": "use1-az2"})
+        partition = answer["topics"][0]["partitions"][0]
+        assert (partition["preferred_read_replica"], bool(partition["records"])) == (-1, True)
+
+
+def test_limit_tiered_storage(broker: EmbeddedBroker) -> None:
+    with pytest.raises(BrokerError, match="Tiered Storage functionality is disabled in the broker"):
+        broker.create_topic("t", config={"remote.storage.enable": "true"})
+    broker.create_topic("t", config={"local.retention.ms": "1"})
+    assert not TOPIC_CONFIGS["local.retention.ms"].acts
+
+
+def test_limit_fetch_sessions(broker: EmbeddedBroker, client: WireClient) -> None:
+    broker.create_topic("t")
+    assert client.ask(FETCH, fetch_request(("t", 0, 0), session_epoch=0))["session_id"] == 0
+    wanted = fetch_request(("t", 0, 0), session_id=7, session_epoch=1)
+    assert client.ask(FETCH, wanted)["error_code"] == ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+
+
+def test_limit_telemetry() -> None:
+    assert not {71, 72} & APIS.keys()  # GetTelemetrySubscriptions, PushTelemetry
 
 
 def test_limit_segments(broker: EmbeddedBroker, client: WireClient) -> None:
@@ -118,3 +169,21 @@ def test_limit_quotas(client: WireClient) -> None:
     assert (
         client.ask(INIT_PRODUCER_ID, {"transactional_id": None, "transaction_timeout_ms": 1})["throttle_time_ms"] == 0
     )
+
+
+def test_limit_inside_batches(broker: EmbeddedBroker) -> None:
+    broker.create_topic("t")
+    good = encode_batch([(NOW, None, b"x", ())])
+    head, body = bytearray(good[:61]), b"\x7f" + good[62:]  # a record of 63 bytes, of which 7 are there
+    head[17:21] = google_crc32c.value(bytes(head[21:]) + body).to_bytes(4, "big")
+    with WireClient(broker.bootstrap_servers) as client:
+        assert client.produce("t", bytes(head) + body)["error_code"] == ErrorCode.NONE
+
+
+def test_limit_documentation(broker: EmbeddedBroker) -> None:
+    broker.create_topic("t")
+    resource = {"resource_type": 2, "resource_name": "t", "configuration_keys": ["retention.ms"]}
+    with WireClient(broker.bootstrap_servers) as client:
+        asked = {"resources": [resource], "include_synonyms": False, "include_documentation": True}
+        (result,) = client.ask(DESCRIBE_CONFIGS, asked)["results"]
+    assert [config["documentation"] for config in result["configs"]] == [None]

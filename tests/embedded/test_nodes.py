@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -19,11 +20,12 @@ from pytest_msk.brokers.embedded.messages.groups import (
     DELETE_GROUPS,
     DESCRIBE_GROUPS,
     HEARTBEAT,
+    LIST_GROUPS,
     OFFSET_COMMIT,
     OFFSET_FETCH,
 )
 from pytest_msk.brokers.embedded.messages.metadata import DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA
-from pytest_msk.brokers.embedded.messages.records import FETCH, OFFSET_FOR_LEADER_EPOCH
+from pytest_msk.brokers.embedded.messages.records import FETCH, INIT_PRODUCER_ID, OFFSET_FOR_LEADER_EPOCH
 from pytest_msk.errors import BrokerError
 
 PATIENCE = 15.0
@@ -198,6 +200,34 @@ def test_of_several_groups_only_those_of_other_nodes_are_refused(three: Embedded
             assert (each["error_code"] != ErrorCode.NOT_COORDINATOR) == here
 
 
+def test_each_group_is_listed_once(three: EmbeddedBroker) -> None:
+    three.create_topic("t")
+    groups = {f"g{number}" for number in range(9)}
+    with contextlib.ExitStack() as stack:
+        for group in groups:
+            stack.enter_context(three.consumer(group)).subscribe(["t"])
+        deadline = time.monotonic() + PATIENCE
+        while three.groups() != groups:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        admin = AdminClient(three.client_config())
+        listed = admin.list_consumer_groups().result(PATIENCE)
+        for node in three.nodes:
+            with at(three, node) as client:
+                found = client.ask(LIST_GROUPS, {"states_filter": [], "types_filter": []})["groups"]
+            assert {each["group_id"] for each in found} == {g for g in groups if three.nodes.coordinator(g).id == node}
+    assert sorted(each.group_id for each in listed.valid) == sorted(groups)
+
+
+def test_a_transaction_is_begun_at_its_coordinator(three: EmbeddedBroker) -> None:
+    asked = {"transactional_id": "tx", "transaction_timeout_ms": 1000}
+    for node in three.nodes:
+        with at(three, node) as client:
+            code = client.ask(INIT_PRODUCER_ID, asked)["error_code"]
+            assert (code == ErrorCode.NOT_COORDINATOR) == (node != three._cluster.coordinator("tx"))
+            assert client.ask(INIT_PRODUCER_ID, {**asked, "transactional_id": None})["error_code"] == ErrorCode.NONE
+
+
 # --- topics -------------------------------------------------------------------------------------------------------
 
 
@@ -353,6 +383,7 @@ def test_an_idempotent_producer_goes_on_with_an_unclean_leader(three: EmbeddedBr
     with at(three, 2) as client:
         assert client.produce("t", numbered(0))["base_offset"] == 0
         assert client.produce("t", numbered(1))["base_offset"] == 1
+    assert [record.value for record in three.records("t")] == [b"0", b"1"]
 
 
 def test_a_topic_is_created_while_a_node_is_down(three: EmbeddedBroker) -> None:

@@ -94,6 +94,7 @@ class ReplicaMachine(RuleBasedStateMachine):
         self.up = set(NODES)
         self.replicas = Replicas(NODES)
         self.log: list[int] = []  # the log that there is
+        self.epochs: list[int] = []  # in which each of its records was written
         self.on_node: dict[int, list[int]] = {node: [] for node in NODES}  # each node's own, as Kafka would have it
         self.acknowledged: list[int] = []
         self.written = 0
@@ -121,22 +122,25 @@ class ReplicaMachine(RuleBasedStateMachine):
     def _append(self) -> None:
         assert self.replicas.leader is not None
         self.log.append(self.written)
+        self.epochs.append(self.replicas.leader_epoch)
         self.on_node[self.replicas.leader].append(self.written)
         self.written += 1
         self._replicate()
 
-    @rule(up=st.sets(st.sampled_from(NODES)))
-    def nodes_go_and_come(self, up: set[int]) -> None:
+    @rule(up=st.sets(st.sampled_from(NODES), max_size=2) | st.just(set(NODES)), records=st.integers(0, 2))
+    def nodes_go_and_come(self, up: set[int], records: int) -> None:
         self.up = up
         self.violated |= bool(up) and not set(self.replicas.in_sync) & up  # nobody who is up has everything
         self.most_down = max(self.most_down, len(NODES) - len(up))
         cut = self.replicas.update(up, end=len(self.log), unclean=self.unclean)
         if cut is not None:
             assert self.unclean
-            del self.log[cut:]
-            for records in self.on_node.values():  # what another node has more is lost for good: there is one log
-                del records[cut:]
+            del self.log[cut:], self.epochs[cut:]
+            for kept in self.on_node.values():  # what another node has more is lost for good: there is one log
+                del kept[cut:]
         self._replicate()
+        for _ in range(records):
+            self.produce_with_one_ack()
 
     @precondition(lambda self: self.replicas.leader is not None)
     @rule(node=st.sampled_from(NODES))
@@ -164,10 +168,13 @@ class ReplicaMachine(RuleBasedStateMachine):
             assert set(self.acknowledged) <= set(self.log)
 
     @invariant()
-    def epochs_cover_the_log_in_order(self) -> None:
-        epochs = [self.replicas.epoch_at(offset) for offset in range(len(self.log) + 1)]
-        assert epochs == sorted(epochs)
-        assert self.replicas.epoch_end(epochs[-1], len(self.log)) is not None or self.replicas.leader is None
+    def every_record_has_the_epoch_in_which_it_was_written(self) -> None:
+        assert [self.replicas.epoch_at(offset) for offset in range(len(self.log))] == self.epochs
+        for offset, epoch in enumerate(self.epochs):
+            found = self.replicas.epoch_end(epoch, len(self.log))
+            assert found is not None
+            assert found[0] == epoch
+            assert offset < found[1] <= len(self.log)
 
 
 TestReplicas = ReplicaMachine.TestCase

@@ -237,16 +237,19 @@ def test_nothing_is_left_after_close() -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
-def test_brokers_and_connections_leave_no_descriptor() -> None:
-    def turn() -> None:
-        with EmbeddedBroker() as broker, WireClient(broker.bootstrap_servers) as client:
+def test_300_brokers_and_their_connections_leave_no_descriptor_and_no_thread() -> None:
+    def turn(number: int) -> None:
+        with (
+            EmbeddedBroker(nodes=1 + number % 3) as broker,
+            WireClient(broker.nodes[len(broker.nodes)].address) as client,
+        ):
             client.ask(METADATA, ALL_TOPICS)
 
-    turn()
-    before = len(os.listdir("/proc/self/fd"))
-    for _ in range(20):
-        turn()
-    assert len(os.listdir("/proc/self/fd")) == before
+    turn(2)
+    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for number in range(300):
+        turn(number)
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
 
 
 def test_a_program_that_is_started_does_not_inherit_the_port(broker: EmbeddedBroker) -> None:

@@ -467,7 +467,9 @@ def test_a_cluster_of_several_nodes_by_option_and_by_marker(pytester):
     result.stdout.fnmatch_lines(["msk: broker embedded:2 (--msk-broker)", "*test_marked?embedded? PASSED*"])
 
 
-@pytest.mark.parametrize("choice", ["embedded:0", "embedded:three", "embedded:31", "embedded:", "container:3", "auto:3"])
+@pytest.mark.parametrize(
+    "choice", ["embedded:0", "embedded:three", "embedded:31", "embedded:", "container:3", "auto:3"]
+)
 def test_an_impossible_number_of_nodes_is_a_usage_error(pytester, choice):
     pytester.makepyfile(PASSING)
     result = pytester.runpytest(f"--msk-broker={choice}")

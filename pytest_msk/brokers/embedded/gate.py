@@ -23,25 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate", "RequestLog"]
 
-# APIs that only the group's coordinator answers.
+# What only the coordinator of a group answers, and what only that of a transaction.
 _GROUP_APIS = frozenset(
-    [
-        "ConsumerGroupDescribe",
-        "ConsumerGroupHeartbeat",
-        "DeleteGroups",
-        "DescribeGroups",
-        "Heartbeat",
-        "JoinGroup",
-        "LeaveGroup",
-        "OffsetCommit",
-        "OffsetDelete",
-        "OffsetFetch",
-        "SyncGroup",
-        "TxnOffsetCommit",
-    ]
+    (
+        *("ConsumerGroupDescribe", "ConsumerGroupHeartbeat", "DeleteGroups", "DescribeGroups", "Heartbeat"),
+        *("JoinGroup", "LeaveGroup", "OffsetCommit", "OffsetDelete", "OffsetFetch", "SyncGroup", "TxnOffsetCommit"),
+    )
 )
-# APIs that only the coordinator of the transaction answers.
-_TRANSACTION_APIS = frozenset(["AddOffsetsToTxn", "AddPartitionsToTxn", "EndTxn", "InitProducerId"])
+_TRANSACTION_APIS = frozenset(("AddOffsetsToTxn", "AddPartitionsToTxn", "EndTxn", "InitProducerId"))
+# What each node answers about its own: the list in the answer, and the key of its items.
+_LISTS = {"ListGroups": ("groups", "group_id"), "ListTransactions": ("transactions", "transactional_id")}
 _REQUESTS_KEPT = 10_000
 
 
@@ -121,10 +112,8 @@ class Gate:
         return {key: (api, self._guarded(node, api, handler)) for key, (api, handler) in handlers.items()}
 
     def _guarded(self, node: Node, api: Api, handler: Handler) -> Handler:
-        if api.name in _GROUP_APIS and len(node.peers) > 1:
+        if len(node.peers) > 1:
             handler = self._at_coordinator(node, api, handler)
-        if api.name in _TRANSACTION_APIS and len(node.peers) > 1:
-            handler = self._at_transaction_coordinator(node, api, handler)
 
         def handle(call: Call, request: Struct) -> Struct | None:
             if self._open:
@@ -135,27 +124,33 @@ class Gate:
         return handle
 
     def _at_coordinator(self, node: Node, api: Api, handler: Handler) -> Handler:
-        """Refuse what is about groups that another node coordinates."""
+        """Refuse what is about groups and transactions that another node coordinates, and do not list them."""
         coordinator = node.cluster.coordinator
 
-        def handle(call: Call, request: Struct) -> Struct | None:
+        def of_groups(call: Call, request: Struct) -> Struct | None:
             def elsewhere(part: Part) -> bool:
                 return part.group is not None and coordinator(part.group) != node.id
 
             return _refuse(api, handler, call, request, elsewhere, ErrorCode.NOT_COORDINATOR)
 
-        return handle
+        def of_transactions(call: Call, request: Struct) -> Struct | None:
+            transaction = request.get("transactional_id")
+            if transaction and coordinator(transaction) != node.id:
+                return _refuse(api, handler, call, request, lambda _: True, ErrorCode.NOT_COORDINATOR)
+            return handler(call, request)
 
-    def _at_transaction_coordinator(self, node: Node, api: Api, handler: Handler) -> Handler:
-        """Refuse what is about a transaction that another node coordinates."""
+        def listed(call: Call, request: Struct) -> Struct | None:
+            items, key = _LISTS[api.name]
+            answer = handler(call, request)
+            if answer is not None:
+                answer[items] = [each for each in answer[items] if coordinator(each[key]) == node.id]
+            return answer
 
-        def handle(call: Call, request: Struct) -> Struct | None:
-            transactional_id = request["transactional_id"]
-            if transactional_id is None or node.cluster.coordinator(transactional_id) == node.id:
-                return handler(call, request)
-            return error_answer(api, call.version, request, ErrorCode.NOT_COORDINATOR)
-
-        return handle
+        if api.name in _GROUP_APIS:
+            return of_groups
+        if api.name in _TRANSACTION_APIS:
+            return of_transactions
+        return listed if api.name in _LISTS else handler
 
     # --- faults ---------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from .settings import TOPIC_CONFIGS
 __all__ = ["LIMITS"]
 
 _REAL = "a container broker (--msk-broker=container)"
+_CLUSTER = "an external cluster (--msk-bootstrap-servers)"
 
 TRANSACTIONS = Limit(
     name="transactions",
@@ -30,17 +31,58 @@ TOPIC_CONFIGS_WITHOUT_EFFECT = Limit(
 SECURITY = Limit(
     name="security",
     reason="the listener is PLAINTEXT: no TLS, no SASL, no ACLs",
-    instead="an external cluster (--msk-bootstrap-servers)",
+    instead=_CLUSTER,
 )
-REPLICATION = Limit(
-    name="replication",
-    reason="there is one broker: no replication factor above 1, no failover, no new leader epochs",
-    instead="an external cluster (--msk-bootstrap-servers)",
+REPLICATION_LAG = Limit(
+    name="replication lag",
+    reason="nodes that are up have every record at once: acks=1 loses nothing, the high watermark is the log's end",
+    instead=_CLUSTER,
+)
+DIVERGENCE = Limit(
+    name="divergence",
+    reason="what an unclean election loses is lost for good: the node that had it does not bring it back",
+    instead=_CLUSTER,
+)
+REASSIGNMENT = Limit(
+    name="reassignment",
+    reason="AlterPartitionReassignments and ElectLeaders are not spoken: replicas stay where they are",
+    instead=f"msk_broker.nodes.elect_leader, or {_CLUSTER}",
+)
+NEAREST_REPLICA = Limit(
+    name="nearest replica",
+    reason="client.rack has no effect: every consumer is sent to the leader",
+    instead=_CLUSTER,
+)
+TIERED_STORAGE = Limit(
+    name="tiered storage",
+    reason="remote.storage.enable=true is refused, as by a broker that has none: every record is in memory",
+    instead=_CLUSTER,
+)
+FETCH_SESSIONS = Limit(
+    name="fetch sessions",
+    reason="each Fetch is answered in full, with session id 0",
+    instead=_REAL,
+)
+TELEMETRY = Limit(
+    name="telemetry",
+    reason="clients are not asked for their metrics (GetTelemetrySubscriptions is not spoken)",
+    instead=_REAL,
 )
 SEGMENTS = Limit(
     name="segments",
     reason="retention and compaction go batch by batch when the clock moves, not segment by segment some minutes later",
     instead=_REAL,
+)
+INSIDE_BATCHES = Limit(
+    name="inside batches",
+    reason="a batch is taken by its header: records that cannot be read, and a greatest timestamp that is none of "
+    "theirs, are not noticed; no client makes such batches",
+    instead=_REAL,
+)
+DOCUMENTATION = Limit(
+    name="documentation",
+    reason="DescribeConfigs does not explain the configs, whatever it is asked for",
+    instead="Kafka's documentation",
 )
 INTERNAL_TOPICS = Limit(
     name="internal topics",
@@ -54,8 +96,16 @@ LIMITS: tuple[Limit, ...] = (
     CONSUMER_PROTOCOL,
     TOPIC_CONFIGS_WITHOUT_EFFECT,
     SECURITY,
-    REPLICATION,
+    REPLICATION_LAG,
+    DIVERGENCE,
+    REASSIGNMENT,
+    NEAREST_REPLICA,
+    TIERED_STORAGE,
+    FETCH_SESSIONS,
+    TELEMETRY,
     SEGMENTS,
+    INSIDE_BATCHES,
+    DOCUMENTATION,
     INTERNAL_TOPICS,
     QUOTAS,
 )

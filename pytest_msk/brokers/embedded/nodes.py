@@ -41,7 +41,7 @@ class BrokerNode:
     @property
     def is_up(self) -> bool:
         """Whether it runs."""
-        return self.id in self._node.cluster.up
+        return self.id in self._nodes.up
 
     def stop(self) -> None:
         """Let it go down: connections are closed, new ones refused, and what it led is led by others if they can."""
@@ -92,7 +92,8 @@ class BrokerNodes(Mapping[int, BrokerNode]):
     @property
     def up(self) -> set[int]:
         """The ids of those that are up."""
-        return set(self._cluster.up)
+        with self._held():
+            return set(self._cluster.up)
 
     def stop(self, zone: str | None = None) -> None:
         """Let all nodes of an availability zone go down at once; every node by default.
