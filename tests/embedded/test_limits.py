@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 
+import google_crc32c
 import pytest
 from confluent_kafka import KafkaError
 from wire_client import NOW, WireClient, batch, fetch_request
@@ -12,11 +13,13 @@ from pytest_msk.brokers.embedded import EmbeddedBroker
 from pytest_msk.brokers.embedded.batch import BatchHeader, encode_batch
 from pytest_msk.brokers.embedded.errors import ErrorCode
 from pytest_msk.brokers.embedded.messages import APIS
+from pytest_msk.brokers.embedded.messages.configs import DESCRIBE_CONFIGS
 from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
 from pytest_msk.brokers.embedded.messages.records import FETCH, INIT_PRODUCER_ID
 from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, END_TXN
 from pytest_msk.brokers.embedded.settings import TOPIC_CONFIGS
 from pytest_msk.clock import VirtualClock
+from pytest_msk.errors import BrokerError
 
 
 def test_the_list_is_complete(broker: EmbeddedBroker) -> None:
@@ -125,6 +128,13 @@ def test_limit_nearest_replica() -> None:
         assert (partition["preferred_read_replica"], bool(partition["records"])) == (-1, True)
 
 
+def test_limit_tiered_storage(broker: EmbeddedBroker) -> None:
+    with pytest.raises(BrokerError, match="Tiered Storage functionality is disabled in the broker"):
+        broker.create_topic("t", config={"remote.storage.enable": "true"})
+    broker.create_topic("t", config={"local.retention.ms": "1"})
+    assert not TOPIC_CONFIGS["local.retention.ms"].acts
+
+
 def test_limit_fetch_sessions(broker: EmbeddedBroker, client: WireClient) -> None:
     broker.create_topic("t")
     assert client.ask(FETCH, fetch_request(("t", 0, 0), session_epoch=0))["session_id"] == 0
@@ -159,3 +169,21 @@ def test_limit_quotas(client: WireClient) -> None:
     assert (
         client.ask(INIT_PRODUCER_ID, {"transactional_id": None, "transaction_timeout_ms": 1})["throttle_time_ms"] == 0
     )
+
+
+def test_limit_inside_batches(broker: EmbeddedBroker) -> None:
+    broker.create_topic("t")
+    good = encode_batch([(NOW, None, b"x", ())])
+    head, body = bytearray(good[:61]), b"\x7f" + good[62:]  # a record of 63 bytes, of which 7 are there
+    head[17:21] = google_crc32c.value(bytes(head[21:]) + body).to_bytes(4, "big")
+    with WireClient(broker.bootstrap_servers) as client:
+        assert client.produce("t", bytes(head) + body)["error_code"] == ErrorCode.NONE
+
+
+def test_limit_documentation(broker: EmbeddedBroker) -> None:
+    broker.create_topic("t")
+    resource = {"resource_type": 2, "resource_name": "t", "configuration_keys": ["retention.ms"]}
+    with WireClient(broker.bootstrap_servers) as client:
+        asked = {"resources": [resource], "include_synonyms": False, "include_documentation": True}
+        (result,) = client.ask(DESCRIBE_CONFIGS, asked)["results"]
+    assert [config["documentation"] for config in result["configs"]] == [None]

@@ -32,7 +32,7 @@ _GROUP_APIS = frozenset(
 )
 _TRANSACTION_APIS = frozenset(("AddOffsetsToTxn", "AddPartitionsToTxn", "EndTxn", "InitProducerId"))
 # What each node answers about its own: the list in the answer, and the key of its items.
-_LISTS = {"ListGroups": ("groups", "group_id"), "ListTransactions": ("transaction_states", "transactional_id")}
+_LISTS = {"ListGroups": ("groups", "group_id"), "ListTransactions": ("transactions", "transactional_id")}
 _REQUESTS_KEPT = 10_000
 
 

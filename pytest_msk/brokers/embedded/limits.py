@@ -53,6 +53,11 @@ NEAREST_REPLICA = Limit(
     reason="client.rack has no effect: every consumer is sent to the leader",
     instead=_CLUSTER,
 )
+TIERED_STORAGE = Limit(
+    name="tiered storage",
+    reason="remote.storage.enable=true is refused, as by a broker that has none: every record is in memory",
+    instead=_CLUSTER,
+)
 FETCH_SESSIONS = Limit(
     name="fetch sessions",
     reason="each Fetch is answered in full, with session id 0",
@@ -67,6 +72,17 @@ SEGMENTS = Limit(
     name="segments",
     reason="retention and compaction go batch by batch when the clock moves, not segment by segment some minutes later",
     instead=_REAL,
+)
+INSIDE_BATCHES = Limit(
+    name="inside batches",
+    reason="a batch is taken by its header: records that cannot be read, and a greatest timestamp that is none of "
+    "theirs, are not noticed; no client makes such batches",
+    instead=_REAL,
+)
+DOCUMENTATION = Limit(
+    name="documentation",
+    reason="DescribeConfigs does not explain the configs, whatever it is asked for",
+    instead="Kafka's documentation",
 )
 INTERNAL_TOPICS = Limit(
     name="internal topics",
@@ -84,9 +100,12 @@ LIMITS: tuple[Limit, ...] = (
     DIVERGENCE,
     REASSIGNMENT,
     NEAREST_REPLICA,
+    TIERED_STORAGE,
     FETCH_SESSIONS,
     TELEMETRY,
     SEGMENTS,
+    INSIDE_BATCHES,
+    DOCUMENTATION,
     INTERNAL_TOPICS,
     QUOTAS,
 )
