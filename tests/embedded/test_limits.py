@@ -71,11 +71,23 @@ def test_limit_consumer_protocol(broker: EmbeddedBroker, client: WireClient) -> 
     assert 76 not in APIS  # share groups
 
 
-def test_limit_security(broker: EmbeddedBroker) -> None:
-    assert not {17, 36} & APIS.keys()  # SaslHandshake, SaslAuthenticate
-    host, port = broker.bootstrap_servers.split(":")
-    with pytest.raises(OSError, match=r"."):
-        ssl.get_server_certificate((host, int(port)), timeout=5)
+def test_limit_mechanisms(broker: EmbeddedBroker) -> None:
+    host, port = broker.bootstrap_servers_for("iam").split(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=5) as sock,
+        ssl.create_default_context(cafile=str(session_authority().path)).wrap_socket(
+            sock, server_hostname="localhost"
+        ) as tls,
+    ):
+        tls.sendall(struct.pack(">ihhih12sh11s", 33, 17, 1, 7, 0, b"", 11, b"AWS_MSK_IAM")[:14] + b"")
+    assert not {38, 39, 40, 41} & APIS.keys()  # delegation tokens
+
+
+def test_limit_conditions() -> None:
+    statement = {"Effect": "Allow", "Action": "kafka-cluster:*", "Resource": "*", "Condition": {}}
+    key = IamKey(access_key_id="k", secret_access_key="s", policy={"Statement": statement})
+    with pytest.raises(NotSupported, match="conditions are not evaluated"):
+        EmbeddedBroker(security=Security(iam_keys=[key]))
 
 
 def test_limit_replication(broker: EmbeddedBroker) -> None:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ...clock import Clock, RealClock, VirtualClock
 from ...errors import BrokerError, TopicExists
 from .. import BrokerKind, ClientSetting, Committer, Limit, Watermarks
+from ..certificates import session_authority
+from ..client_security import client_security
 from ..clients import Clients
+from ..security import LISTENER_OF, Authentication, Security, check_authentication
 from ._group_messages import DescribedGroup, GroupState
 from .batch import RecordInBatch
 from .connection import Connection
 from .errors import ErrorCode, Refused
 from .handlers import handlers_of
 from .limits import LIMITS
+from .listeners import Listeners
 from .log import PartitionLog
 from .loop import Loop
-from .node import Node
+from .node import NODE_ID, Node
 from .offsets import CommitOffsets, OffsetCommit
-from .server import Server, close_in_children
+from .security.guards import Guards
+from .security.state import ClusterSecurity
+from .server import close_in_children
 from .settings import Settings
 from .topics import Topic
 
@@ -49,6 +55,7 @@ class EmbeddedBroker:
 
     Args:
         settings: broker settings under Kafka's own names, as text.
+        security: the users, IAM keys and certificate authorities that its listeners know.
         clock: what record timestamps, retention and the expiry of committed offsets follow; the machine's by default.
         hold_heartbeats: whether the members of a group hear of a new one at once, by the answer to a heartbeat that
             was held for it. It makes a second consumer join in milliseconds; a real broker takes up to the heartbeat
@@ -59,7 +66,12 @@ class EmbeddedBroker:
     """
 
     def __init__(
-        self, settings: Mapping[str, str] | None = None, *, clock: Clock | None = None, hold_heartbeats: bool = True
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        security: Security | None = None,
+        clock: Clock | None = None,
+        hold_heartbeats: bool = True,
     ) -> None:
         checked = Settings(settings)
         self._failures: list[BaseException] = []
@@ -71,11 +83,20 @@ class EmbeddedBroker:
         self._topic_configs = {
             name: value for name, (value, *named) in _KIT_TOPIC_CONFIGS.items() if not checked.given.keys() & set(named)
         }
-        self._server = Server(self._loop, max_request=checked.int("socket.request.max.bytes"), gone=self._gone)
-        self._node.port = self._server.port
-        self._server.serve(handlers_of(self._node))
-        close_in_children(self._server)
-        self._clients = Clients(self.bootstrap_servers)
+        self._security = ClusterSecurity(security or Security(), checked)
+        self._listeners = Listeners(
+            self._loop,
+            node_id=NODE_ID,
+            security=self._security,
+            guards=Guards(self._node.topics, auto_create=checked.flag("auto.create.topics.enable")),
+            peers={},
+            max_request=checked.int("socket.request.max.bytes"),
+            gone=self._gone,
+        )
+        self._node.port = self._listeners.port()
+        self._listeners.serve(handlers_of(self._node, self._security))
+        close_in_children(self._listeners)
+        self._clients = Clients(self.bootstrap_servers, secure=self._client_security)
         if clock is not None:
             self.use_clock(clock)
         self._loop.start()
@@ -117,21 +138,63 @@ class EmbeddedBroker:
     def rejections(self) -> tuple[str, ...]:
         """Why connections were closed on clients: requests that are malformed or not spoken, in sentences."""
         with self._held():
-            return tuple(self._server.rejections)
+            return tuple(self._listeners.rejections)
 
     # --- clients --------------------------------------------------------------------------------------------------
 
-    def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
-        """Settings for a confluent-kafka client, made quick for tests; `settings` with `_` for `.` win."""
-        return self._clients.client_config(**settings)
+    def client_config(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> dict[str, ClientSetting]:
+        """Settings for a confluent-kafka client, made quick for tests; see `Broker.client_config`."""
+        return self._clients.client_config(auth=auth, user=user, **settings)
 
-    def producer(self, **settings: ClientSetting) -> Producer:
+    def producer(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Producer:
         """A new producer, closed with the broker if the caller does not close it."""
-        return self._clients.producer(**settings)
+        return self._clients.producer(auth=auth, user=user, **settings)
 
-    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+    def consumer(
+        self, group: str, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Consumer:
         """A new consumer in `group`, from the earliest record on; closed with the broker if the caller does not."""
-        return self._clients.consumer(group, **settings)
+        return self._clients.consumer(group, auth=auth, user=user, **settings)
+
+    # --- security -------------------------------------------------------------------------------------------------
+
+    @property
+    def security(self) -> Security:
+        """The users, IAM keys and cluster ARN that were given."""
+        return self._security.security
+
+    def bootstrap_servers_for(self, auth: Authentication) -> str:
+        """The addresses for clients that authenticate in this way; the listener is opened by its first use."""
+        listener = LISTENER_OF[check_authentication(auth)]
+        with self._held():
+            return f"{self._node.host}:{self._listeners.port(listener)}"
+
+    def set_password(self, user: str, password: str) -> None:
+        """Let a user log in with this password by SASL/SCRAM and SASL/PLAIN."""
+        with self._held():
+            self._security.set_password(user, password)
+
+    @contextmanager
+    def security_scope(self) -> Iterator[None]:
+        """Have, after a `with` block, the users and ACLs from before it."""
+        with self._held():
+            restore = self._security.kept()
+        try:
+            yield
+        finally:
+            with self._loop.lock:
+                restore()
+
+    def _client_security(self, auth: Authentication, user: str | None) -> dict[str, ClientSetting]:
+        servers = self.bootstrap_servers_for(auth)
+        return {
+            **client_security(auth, user, self._security.security, session_authority),
+            "bootstrap.servers": servers,
+        }
 
     # --- topics ---------------------------------------------------------------------------------------------------
 
@@ -327,7 +390,7 @@ class EmbeddedBroker:
         with self._loop.lock:
             self._node.groups.close()
         self._loop.stop()
-        self._server.close()
+        self._listeners.close()
         self._loop.discard()
         if self._failures:
             raise BrokerError(

@@ -30,10 +30,15 @@ CONSUMER_PROTOCOL_SENTENCE = (
     "The embedded broker has no groups of the consumer protocol: set group.protocol=classic, or run this test on a "
     "container broker (--msk-broker=container)."
 )
-SECURITY = Limit(
-    name="security",
-    reason="the listener is PLAINTEXT: no TLS, no SASL, no ACLs",
-    instead="an external cluster (--msk-bootstrap-servers)",
+MECHANISMS = Limit(
+    name="mechanisms",
+    reason="AWS_MSK_IAM (of MSK's Java library), GSSAPI and delegation tokens are not spoken",
+    instead="OAUTHBEARER with a token of aws-msk-iam-sasl-signer, SCRAM, PLAIN or a client certificate",
+)
+CONDITIONS = Limit(
+    name="conditions",
+    reason="an IAM policy with a Condition is refused with a sentence",
+    instead="the policy without it, on keys for which it would hold",
 )
 REPLICATION = Limit(
     name="replication",
@@ -56,7 +61,8 @@ LIMITS: tuple[Limit, ...] = (
     TRANSACTIONS,
     COMPACTION,
     CONSUMER_PROTOCOL,
-    SECURITY,
+    MECHANISMS,
+    CONDITIONS,
     REPLICATION,
     SEGMENTS,
     INTERNAL_TOPICS,

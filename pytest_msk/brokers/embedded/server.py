@@ -7,10 +7,14 @@ import socket
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from ..security import ListenerName
 from .connection import Call, Connection, parse_header
 from .loop import READ, Loop
+from .security.guards import Guards
+from .security.session import Answer
+from .security.state import ClusterSecurity
 from .wire import Api, MalformedRequest, Struct, skip_tagged_fields
 
 if TYPE_CHECKING:
@@ -29,14 +33,30 @@ class Server:
     """A listening socket on 127.0.0.1, at a free port, and what came in through it.
 
     Args:
-        loop: the thread that serves; not started yet.
+        loop: the thread that serves; its lock is held if it has started.
+        listener: which of the cluster's listeners this is.
+        translations: what becomes of an answer before it is sent, by API.
         max_request: the largest request, bytes.
         gone: told of each connection that is closed.
     """
 
-    def __init__(self, loop: Loop, *, max_request: int, gone: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        *,
+        listener: ListenerName,
+        security: ClusterSecurity,
+        guards: Guards,
+        translations: Mapping[int, Callable[[Struct], Struct]],
+        max_request: int,
+        gone: Callable[[Connection], None],
+    ) -> None:
         self.rejections: deque[str] = deque(maxlen=_REJECTIONS_KEPT)
         self._loop = loop
+        self._name: ListenerName = listener
+        self._security = security
+        self._guards = guards
+        self._translations = translations
         self._max_request = max_request
         self._told_gone = gone
         self._handlers: Mapping[int, tuple[Api, Handler]] = {}
@@ -53,7 +73,8 @@ class Server:
             self._listener.close()
             raise
         self.port: int = self._listener.getsockname()[1]
-        loop.watch(self._listener, READ, self._accept)
+        # On its own thread: not every system hears of a socket that is added while it waits for others.
+        loop.call_soon(self._watch)
 
     def serve(self, handlers: Mapping[int, tuple[Api, Handler]]) -> None:
         """Answer requests with these handlers from now on."""
@@ -71,6 +92,10 @@ class Server:
         self._loop.watch(self._listener, 0, self._accept)
         self._listener.close()
 
+    def _watch(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.watch(self._listener, READ, self._accept)
+
     def discard(self) -> None:
         """Close the descriptors that a fork has copied into this child process; the parent goes on with its own."""
         for connection in self._connections:
@@ -81,17 +106,20 @@ class Server:
     def _accept(self, _events: int) -> None:
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, address = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 sock.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BUFFER)
+            session = self._security.session(self._name, address[0], self.rejections.append)
             self._connections.add(
                 Connection(
                     sock,
                     self._loop,
+                    session=session,
+                    tls=self._security.transport(self._name, session),
                     dispatch=self._dispatch,
                     gone=self._gone,
                     rejected=self.rejections.append,
@@ -104,11 +132,17 @@ class Server:
         self._told_gone(connection)
 
     def _dispatch(self, connection: Connection, frame: bytes) -> None:
+        session = connection.session
+        if session.is_bare:
+            self._take_bare(connection, frame)
+            return
         key, version, correlation_id, client_id, at = parse_header(frame)
         found = self._handlers.get(key)
         if found is None:
             raise MalformedRequest(f"The embedded broker does not speak API {key}.")
         api, handler = found
+        if (refusal := session.refusal(key, api.name)) is not None:
+            raise MalformedRequest(refusal)
         call = Call(connection, api, version, correlation_id, client_id)
         if api.speaks(version):
             if api.is_flexible(version):
@@ -124,12 +158,35 @@ class Server:
                 f"The embedded broker does not speak {api.name} version {version}, only {api.versions[0]} to "
                 f"{api.versions[1]}."
             )
+        if (translation := self._translations.get(key)) is not None:
+            call.amend(translation)
+        if not session.authorizer.allows_everything:
+            allowed = self._guards.check(key, session.authorizer, call, request)
+            if allowed is None:
+                return
+            request = allowed
         answer = handler(call, request)
         if answer is not None:
             call.answer(answer)
 
+    def _take_bare(self, connection: Connection, frame: bytes) -> None:
+        """A mechanism's message without a header, and without an error code for the answer: then the end says it."""
+        try:
+            answer, _ = connection.session.authenticate(frame)
+        except Answer as refused:
+            connection.finish_later(self._security.failure_delay_ms)
+            if not refused.ends:
+                raise MalformedRequest(str(refused.message)) from refused
+            return
+        connection.send([len(answer).to_bytes(4, "big"), answer])
+        connection.next_request()
 
-_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+class _Discarded(Protocol):
+    def discard(self) -> None: ...
+
+
+_servers: weakref.WeakSet[_Discarded] = weakref.WeakSet()
 
 
 def _forked() -> None:
@@ -137,7 +194,7 @@ def _forked() -> None:
         server.discard()
 
 
-def close_in_children(server: Server) -> None:
+def close_in_children(server: _Discarded) -> None:
     """Let a forked child close its copies of the server's sockets: the port must be free when the parent stops."""
     _servers.add(server)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ..wire import Api
-from . import admin, configs, groups, metadata, records
+from . import admin, configs, groups, metadata, records, security
 
-__all__ = ["APIS", "admin", "configs", "groups", "metadata", "records"]
+__all__ = ["APIS", "admin", "configs", "groups", "metadata", "records", "security"]
 
-APIS: dict[int, Api] = {api.key: api for module in (records, metadata, groups, admin, configs) for api in module.APIS}
+APIS: dict[int, Api] = {
+    api.key: api for module in (records, metadata, groups, admin, configs, security) for api in module.APIS
+}
