@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from wire_client import NOW, WireClient
@@ -14,8 +12,10 @@ from pytest_msk.brokers.embedded.errors import ErrorCode
 from pytest_msk.brokers.embedded.messages import APIS
 from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
 from pytest_msk.brokers.embedded.messages.records import INIT_PRODUCER_ID
+from pytest_msk.brokers.embedded.messages.security import SASL_HANDSHAKE
+from pytest_msk.brokers.security import IamKey, Security
 from pytest_msk.clock import VirtualClock
-from pytest_msk.errors import BrokerError
+from pytest_msk.errors import BrokerError, NotSupported
 
 QUIET = {"log_level": 0}
 
@@ -72,14 +72,9 @@ def test_limit_consumer_protocol(broker: EmbeddedBroker, client: WireClient) -> 
 
 
 def test_limit_mechanisms(broker: EmbeddedBroker) -> None:
-    host, port = broker.bootstrap_servers_for("iam").split(":")
-    with (
-        socket.create_connection((host, int(port)), timeout=5) as sock,
-        ssl.create_default_context(cafile=str(session_authority().path)).wrap_socket(
-            sock, server_hostname="localhost"
-        ) as tls,
-    ):
-        tls.sendall(struct.pack(">ihhih12sh11s", 33, 17, 1, 7, 0, b"", 11, b"AWS_MSK_IAM")[:14] + b"")
+    with WireClient(broker.bootstrap_servers_for("iam"), tls=True) as client:
+        answer = client.ask(SASL_HANDSHAKE, {"mechanism": "AWS_MSK_IAM"})
+        assert answer == {"error_code": ErrorCode.UNSUPPORTED_SASL_MECHANISM, "mechanisms": ["OAUTHBEARER"]}
     assert not {38, 39, 40, 41} & APIS.keys()  # delegation tokens
 
 

@@ -70,7 +70,7 @@ class _Sasl:
             message, lifetime_ms = call.connection.session.authenticate(request["auth_bytes"])
             return {
                 "error_code": ErrorCode.NONE,
-                "error_message": None,
+                "error_message": "",
                 "auth_bytes": message,
                 "session_lifetime_ms": lifetime_ms,
             }
@@ -122,7 +122,7 @@ class _Users:
 
     def alter(self, _call: Call, request: Struct) -> Struct:
         changes = [*request["deletions"], *request["upsertions"]]
-        times = Counter((change["name"], change["mechanism"]) for change in changes)
+        times = Counter(change["name"] for change in changes)
         results = []
         for user in dict.fromkeys(change["name"] for change in changes):
             answer: Struct = {"user": user, "error_code": ErrorCode.NONE}
@@ -130,7 +130,7 @@ class _Users:
                 self._alter(
                     [each for each in request["deletions"] if each["name"] == user],
                     [each for each in request["upsertions"] if each["name"] == user],
-                    twice=any(name == user and count > 1 for (name, _), count in times.items()),
+                    twice=times[user] > 1,
                 )
             except Refused as refused:
                 answer.update(error_code=refused.code, error_message=refused.message)

@@ -112,7 +112,7 @@ class Session:
             return f"The session of {self.principal} is over, and the client has not authenticated again."
         if self.state is SaslState.FAILED or api_key not in (API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE):
             return f"Unexpected Kafka request of type {api_name} during SASL handshake."
-        if (api_key == SASL_AUTHENTICATE) is not (self.state is SaslState.TOKENS) and api_key != API_VERSIONS:
+        if (api_key == SASL_AUTHENTICATE) is not (self.state is SaslState.TOKENS):
             return f"Unexpected Kafka request of type {api_name} while {self.state.value}."
         return None
 
