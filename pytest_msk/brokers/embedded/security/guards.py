@@ -114,7 +114,9 @@ class Guards:
             42: _delete_groups,
             44: _configs(Operation.ALTER_CONFIGS, "responses"),
             47: _in_group(Operation.DELETE, _per_topic(Operation.READ), topics=[]),
-            50: _on_cluster(Operation.DESCRIBE, lambda _: {"results": []}),
+            50: _on_cluster(
+                Operation.DESCRIBE, lambda request: _for_each(request["users"] or (), user="", credential_infos=[])
+            ),
             51: _on_cluster(Operation.ALTER, _refused_users),
             60: _describe_cluster,
             61: _per_topic(Operation.READ, error_message=_TEXTS[_TOPIC]),
@@ -537,5 +539,9 @@ def _filter(call: _Call, name: str, visible: Callable[[Struct], bool]) -> None:
 
 def _narrow(may: Authorizer, answer: Struct, field: str, kind: ResourceType, name: str) -> None:
     """Let a set of allowed operations, where one was asked for, be what is allowed."""
-    if answer.get(field, _NOT_ASKED) != _NOT_ASKED:
+    if answer.get(field, _NOT_ASKED) == _NOT_ASKED:
+        return
+    if kind is _CLUSTER and not may.allows(Operation.DESCRIBE, kind, name):
+        answer[field] = 0
+    else:
         answer[field] = sum(1 << each for each in SUPPORTED_OPERATIONS[kind] if may.allows(each, kind, name))
