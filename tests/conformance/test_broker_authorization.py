@@ -602,7 +602,10 @@ def test_acls_are_not_told_to_who_may_not_describe_the_cluster(acls, alice_by_ha
     anything = struct.pack(">b", 1) + string(None) + b"\x01" + string(None) * 2 + b"\x01\x01"
     answer = alice_by_hand.ask(DESCRIBE_ACLS, 1, anything)
     answer.int32()
-    assert (answer.int16(), answer.string(), answer.int32()) == (31, "Cluster authorization failed.", 0)
+    assert answer.int16() == 31
+    assert answer.string()
+    assert answer.int32() == 0
+    assert answer.is_read
 
 
 def test_users_are_not_told_to_who_may_not_describe_the_cluster(acls, alice_by_hand):

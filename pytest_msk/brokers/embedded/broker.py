@@ -74,6 +74,7 @@ class EmbeddedBroker:
         hold_heartbeats: bool = True,
     ) -> None:
         checked = Settings(settings)
+        self._security = ClusterSecurity(security or Security(), checked)
         self._failures: list[BaseException] = []
         self._pid = os.getpid()
         self._closed = False
@@ -83,7 +84,6 @@ class EmbeddedBroker:
         self._topic_configs = {
             name: value for name, (value, *named) in _KIT_TOPIC_CONFIGS.items() if not checked.given.keys() & set(named)
         }
-        self._security = ClusterSecurity(security or Security(), checked)
         self._listeners = Listeners(
             self._loop,
             node_id=NODE_ID,

@@ -88,11 +88,12 @@ def _parse(token: str) -> tuple[str, dict[str, str]]:
     """The host and the parameters of the URL in a token, these still percent-encoded."""
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        url = urlsplit(data.decode("ascii"))
+        text = data.decode("ascii")
+        url = urlsplit(text)
         host = url.hostname or ""
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         raise InvalidToken("it is not base64url of a URL") from error
-    if url.scheme != "https" or url.path not in ("", "/") or url.netloc != host:
+    if not text.startswith("https://") or url.netloc != host or url.path not in ("", "/") or url.fragment:
         raise InvalidToken("it does not hold the URL of an MSK endpoint")
     query: dict[str, str] = {}
     for item in filter(None, url.query.split("&")):

@@ -111,7 +111,7 @@ class ClusterSecurity:
         return Session(
             mechanisms=self._mechanisms(listener),
             authorizer=lambda principal, server: self._authorizer(principal, host, server),
-            now_ms=self._clock.now_ms,
+            now_ms=lambda: self._clock.now_ms(),
             max_session_ms=self._max_session_ms,
             rejected=rejected,
         )
