@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .assertions import assert_at_least_once, assert_ordered, find_anomalies
     from .brokers import Broker
     from .brokers.embedded import EmbeddedBroker
+    from .brokers.security import IamKey, Security
     from .checks import Anomaly
     from .clock import VirtualClock
     from .errors import BrokerError, BrokerUnavailable, MskError, NotSupported, TopicExists
@@ -78,6 +79,7 @@ __all__ = [
     "Finding",
     "FunctionError",
     "FunctionStuck",
+    "IamKey",
     "InvalidEvent",
     "InvalidEventPattern",
     "InvalidFilter",
@@ -102,6 +104,7 @@ __all__ = [
     "Record",
     "Revoked",
     "SchemaMetadata",
+    "Security",
     "ServiceError",
     "StateChanged",
     "Topic",
@@ -122,6 +125,7 @@ _HOMES = {
     "assertions": ("assert_at_least_once", "assert_ordered", "find_anomalies"),
     "brokers": ("Broker",),
     "brokers.embedded": ("EmbeddedBroker",),
+    "brokers.security": ("IamKey", "Security"),
     "checks": ("Anomaly",),
     "clock": ("VirtualClock",),
     "errors": ("BrokerError", "BrokerUnavailable", "MskError", "NotSupported", "TopicExists"),

@@ -252,7 +252,7 @@ def test_brokers_and_connections_leave_no_descriptor() -> None:
 def test_a_program_that_is_started_does_not_inherit_the_port(broker: EmbeddedBroker) -> None:
     assert not any(
         socket_.get_inheritable()
-        for socket_ in (broker._server._listener, broker._loop._wake_in, broker._loop._wake_out)
+        for socket_ in (broker._listeners.servers[0]._listener, broker._loop._wake_in, broker._loop._wake_out)
     )
 
 
