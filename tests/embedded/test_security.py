@@ -30,6 +30,8 @@ from pytest_msk.brokers.embedded.messages.groups import HEARTBEAT
 from pytest_msk.brokers.embedded.messages.metadata import API_VERSIONS, METADATA
 from pytest_msk.brokers.embedded.messages.security import SASL_AUTHENTICATE, SASL_HANDSHAKE
 from pytest_msk.brokers.security import AUTHENTICATIONS, IamKey, Security
+from pytest_msk.clock import VirtualClock
+from pytest_msk.sandbox import Sandbox
 
 PATIENCE = 10.0
 VERSIONS = {"client_software_name": "test", "client_software_version": "1"}
@@ -539,6 +541,28 @@ def test_a_cluster_of_somebody_else_has_no_users_of_the_kit(broker):
             assert external.client_config()["bootstrap.servers"] == broker.bootstrap_servers
     finally:
         external.close()
+
+
+def test_a_test_leaves_no_users_and_acls_behind(broker):
+    admin = AdminClient(broker.client_config(log_level=0))
+    binding = AclBinding(
+        ResourceType.TOPIC,
+        "t",
+        ResourcePatternType.LITERAL,
+        "User:x",
+        "*",
+        AclOperation.ALL,
+        AclPermissionType.ALLOW,
+    )
+    with Sandbox(broker, VirtualClock(), "test", timeout=PATIENCE):
+        broker.set_password("new", "secret")
+        broker.set_password("msk-user", "changed")
+        admin.create_acls([binding])[binding].result(PATIENCE)
+        assert len(broker._security.acls) == 1
+    assert len(broker._security.acls) == 0
+    assert broker._security.users() == {"msk-user"}
+    with WireClient(broker.bootstrap_servers_for("plain"), tls=True) as client:
+        assert log_in(client, "PLAIN", b"\0msk-user\0msk-password")["error_code"] == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
