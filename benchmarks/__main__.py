@@ -9,21 +9,24 @@ from collections.abc import Callable, Iterator
 from pytest_msk.brokers.choice import Brokers
 from pytest_msk.options import KAFKA_IMAGE
 
-from . import collect, delivery, embedded, filters, journal, restart, scale, small, throughput, window
+from . import collect, delivery, embedded, filters, journal, restart, scale, security, small, throughput, window
 from .rows import Row, render
 from .stage import Stage
 
 _BENCHMARKS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     module.__name__.rpartition(".")[2]: module.rows
-    for module in (small, throughput, scale, delivery, restart, embedded, window, collect, filters, journal)
+    for module in (small, throughput, scale, delivery, restart, embedded, security, window, collect, filters, journal)
 }
+#: Several under one name.
+_GROUPS = {"broker": ("embedded", "security")}
 #: What runs on every broker that is asked for; the rest has targets for the embedded one alone.
 _EVERYWHERE = {"scale", "delivery"}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the kit against its targets.")
-    parser.add_argument("name", nargs="*", help=f"what to run, all by default: {', '.join(_BENCHMARKS)}")
+    known = ", ".join((*_GROUPS, *_BENCHMARKS))
+    parser.add_argument("name", nargs="*", help=f"what to run, all by default: {known}")
     parser.add_argument(
         "--broker", default="embedded", help="embedded, container, or both with a comma; scale and delivery run on each"
     )
@@ -31,9 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--quick", action="store_true", help="small counts and no verdict, to see that everything works"
     )
     options = parser.parse_args(arguments)
-    if unknown := set(options.name) - set(_BENCHMARKS):
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(_BENCHMARKS)}")
-    rows = list(_run(options.name or list(_BENCHMARKS), options.broker.split(","), quick=options.quick))
+    names = [each for name in options.name for each in _GROUPS.get(name, (name,))]
+    if unknown := set(names) - set(_BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}: there are {known}")
+    rows = list(_run(names or list(_BENCHMARKS), options.broker.split(","), quick=options.quick))
     print(render(rows))
     return 1 if not options.quick and any(row.ok is False for row in rows) else 0
 

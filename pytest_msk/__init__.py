@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .aws import MskCluster, MskClusters
     from .brokers import Broker
     from .brokers.embedded import EmbeddedBroker
+    from .brokers.security import IamKey, Security
     from .checks import Anomaly
     from .clock import VirtualClock
     from .consumption import Consumption
@@ -119,6 +120,7 @@ __all__ = [
     "Finding",
     "FunctionError",
     "FunctionStuck",
+    "IamKey",
     "InMemoryDestination",
     "InjectedError",
     "InvalidEvent",
@@ -152,6 +154,7 @@ __all__ = [
     "Redelivered",
     "Revoked",
     "SchemaMetadata",
+    "Security",
     "SentToDestination",
     "ServiceError",
     "Split",
@@ -198,6 +201,7 @@ _HOMES = {
     "aws": ("MskCluster", "MskClusters"),
     "brokers": ("Broker",),
     "brokers.embedded": ("EmbeddedBroker",),
+    "brokers.security": ("IamKey", "Security"),
     "checks": ("Anomaly",),
     "clock": ("VirtualClock",),
     "consumption": ("Consumption",),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .aws import MskClusters
     from .brokers import Broker
     from .brokers.choice import Brokers
+    from .brokers.security import Security
     from .factories import MskEvent
     from .msk_esm import MskEsm
     from .sandbox import MskTopic, Sandbox
@@ -155,7 +156,15 @@ def _marked(node: pytest.Item, name: str) -> object:
 
 
 @pytest.fixture(scope="session")
-def _msk_brokers(pytestconfig: pytest.Config) -> Iterator[Brokers]:
+def msk_security() -> Security:
+    """What the broker's listeners know: users, IAM keys, authorities. Redefine it in the conftest.py of the root."""
+    from .brokers.security import Security
+
+    return Security()
+
+
+@pytest.fixture(scope="session")
+def _msk_brokers(pytestconfig: pytest.Config, msk_security: Security) -> Iterator[Brokers]:
     from .brokers.choice import Brokers
 
     terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
@@ -165,6 +174,7 @@ def _msk_brokers(pytestconfig: pytest.Config) -> Iterator[Brokers]:
         bootstrap_servers=options.BOOTSTRAP_SERVERS.value(pytestconfig),
         timeout=options.TIMEOUT.value(pytestconfig),
         report=terminal.write_line if terminal is not None else print,
+        security=msk_security,
     )
     pytestconfig.stash[_BROKERS] = brokers
     yield brokers

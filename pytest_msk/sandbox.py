@@ -64,6 +64,8 @@ class Sandbox:
         self._groups_before = broker.groups()
         self._clients = broker.client_scope()
         self._clients.__enter__()
+        self._security = broker.security_scope()
+        self._security.__enter__()
         broker.use_clock(clock)
 
     def __enter__(self) -> Self:
@@ -162,6 +164,7 @@ class Sandbox:
             for topic in self._topics:
                 stack.callback(self.broker.delete_topic, topic.name)
             stack.callback(self._delete_groups)
+            stack.push(self._security)
             stack.push(self._clients)
             for topic in self._topics:
                 stack.callback(topic.close)

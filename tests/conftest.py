@@ -3,7 +3,10 @@ from __future__ import annotations
 import os
 
 import freezegun
+import pytest
 from hypothesis import HealthCheck, settings
+
+from pytest_msk.brokers.security import Security
 
 pytest_plugins = ["pytester"]
 
@@ -16,3 +19,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 # freezegun reads every attribute of every module; one of testcontainers' settings then asks a Docker daemon for its
 # socket, and where there is none docker leaves the connection that failed to the garbage collector.
 freezegun.configure(extend_ignore_list=["testcontainers"])
+
+
+@pytest.fixture(scope="session")
+def msk_security() -> Security:
+    """The users of the tests: alice and bob beside the one that is there by default."""
+    return Security(users={"msk-user": "msk-password", "alice": "alice's secret", "bob": 'b"o\\b'})

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .embedded.faults import Faults
     from .embedded.nodes import BrokerNodes
     from .embedded.requests import Request, RequestScope
+    from .security import Authentication
 
 __all__ = [
     "BROKER_KINDS",
@@ -37,7 +38,8 @@ BROKER_KINDS: tuple[BrokerKind, ...] = ("embedded", "container", "external")
 #: Of an embedded cluster, as of one of MSK.
 MOST_NODES = 30
 
-ClientSetting = str | int | float | bool
+# A callable is a callback under confluent-kafka's own name, such as `oauth_cb`.
+ClientSetting: TypeAlias = "str | int | float | bool | Callable[..., object]"
 Committer: TypeAlias = "Callable[[Mapping[int, int]], str | None]"
 
 
@@ -113,17 +115,48 @@ class Broker(Protocol):
     def recover(self) -> None:
         """End what a test let this broker do wrong; the fixtures call it after each test."""
 
-    def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
+    def client_config(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> dict[str, ClientSetting]:
         """Settings for a confluent-kafka client, made quick for tests.
 
         Args:
+            auth: how the client shows who it is: `plaintext`, `tls`, `mtls`, `scram`, `iam`, and for self-managed
+                clusters `scram-sha-256` and `plain`.
+            user: who it is: a user's name, for `iam` an access key's id, for `mtls` a certificate's subject; the first
+                one that the broker knows if it is not given.
             settings: librdkafka's own settings with `_` for `.`; they win.
+
+        Raises:
+            BrokerError: the broker has no such user.
+            NotSupported: this kind of broker has no such listener.
         """
 
-    def producer(self, **settings: ClientSetting) -> Producer:
+    def bootstrap_servers_for(self, auth: Authentication) -> str:
+        """The addresses for clients that authenticate in this way.
+
+        Raises:
+            NotSupported: this kind of broker has no such listener.
+        """
+
+    def set_password(self, user: str, password: str) -> None:
+        """Let a user log in with this password by SASL/SCRAM; a new one is made, a known one gets another password.
+
+        Raises:
+            NotSupported: this kind of broker's users are somebody else's.
+        """
+
+    def security_scope(self) -> AbstractContextManager[None]:
+        """Have, after a `with` block, the users and ACLs from before it, where they are this kit's."""
+
+    def producer(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Producer:
         """A new producer on this broker; closed with the broker if the caller does not close it."""
 
-    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+    def consumer(
+        self, group: str, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Consumer:
         """A new consumer in `group`, from the earliest record on; closed with the broker if the caller does not."""
 
     def client_scope(self) -> AbstractContextManager[None]:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BrokerUnavailable
 from ._docker import ALTERNATIVES, DAEMON_TIMEOUT, daemon_address, environment_kept
+from .security import ListenerName
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-__all__ = ["KAFKA_PORT", "has_exited", "kafka_address", "last_lines", "remove_container", "start_container"]
+__all__ = ["LISTENER_PORTS", "has_exited", "kafka_address", "last_lines", "remove_container", "start_container"]
 
-#: The port inside the container; the one outside is chosen for each container.
-KAFKA_PORT = 9092
+#: The listeners' ports inside the container; those outside are chosen for each container.
+LISTENER_PORTS: Mapping[ListenerName, int] = {"PLAINTEXT": 9092, "TLS": 9094, "SCRAM": 9096, "SASL": 9097}
 
 # Below the range from which systems take ports for outgoing connections, so that none is taken in between.
 _HOST_PORTS = range(20_000, 32_000)
@@ -64,12 +65,12 @@ def start_container(image: str, settings: Mapping[str, str]) -> DockerContainer:
     raise AssertionError("the last attempt returns or raises")
 
 
-def kafka_address(container: DockerContainer) -> str:
+def kafka_address(container: DockerContainer, listener: ListenerName = "PLAINTEXT") -> str:
     """Where this process reaches Kafka, `host:port`."""
     advertised = container.env.get(_variable("advertised.listeners"))
     if advertised is not None:
-        return advertised.removeprefix("PLAINTEXT://").partition(",")[0]
-    return f"{container.get_container_host_ip()}:{container.get_exposed_port(KAFKA_PORT)}"
+        return dict(each.split("://") for each in advertised.split(","))[listener]
+    return f"{container.get_container_host_ip()}:{container.get_exposed_port(LISTENER_PORTS[listener])}"
 
 
 def has_exited(container: DockerContainer | None) -> bool:
@@ -131,16 +132,19 @@ def _container(image: str, settings: Mapping[str, str]) -> DockerContainer:
     mode = docker.get_connection_mode()
     if mode is ConnectionMode.docker_host or testcontainers_config.tc_host_override:
         host = _loopback(docker.host())
-        port = _free_port(host)
+        outside = {listener: _free_port(host) for listener in LISTENER_PORTS}
         # On a daemon of this machine nobody else shall see the broker; a remote one must show it.
-        ports: dict[str, Any] = {f"{KAFKA_PORT}/tcp": (host, port) if _is_loopback(host) else port}
+        ports: dict[str, Any] = {
+            f"{inside}/tcp": (host, outside[listener]) if _is_loopback(host) else outside[listener]
+            for listener, inside in LISTENER_PORTS.items()
+        }
         container.ports = ports
-        container.with_env(*_advertised(f"{host}:{port}"))
+        container.with_env(*_advertised({listener: f"{host}:{port}" for listener, port in outside.items()}))
         return container
     # This process runs in a container itself. What the new one must advertise is known when it has an address, so it
     # waits for that before it does what its image says.
     if mode is ConnectionMode.gateway_ip:
-        container.ports = {f"{KAFKA_PORT}/tcp": _free_port(None)}
+        container.ports = {f"{inside}/tcp": _free_port(None) for inside in LISTENER_PORTS.values()}
     config = docker.client.images.get(container.image).attrs["Config"]
     script = f'until [ -s /tmp/{_ENVIRONMENT_FILE} ]; do sleep 0.05; done; . /tmp/{_ENVIRONMENT_FILE}; exec "$@"'
     container.with_command(["sh", "-c", script, "sh", *(config.get("Cmd") or ["/etc/kafka/docker/run"])])
@@ -152,15 +156,16 @@ def _variable(name: str) -> str:
     return "KAFKA_" + name.replace("_", "__").replace("-", "___").replace(".", "_").upper()
 
 
-def _advertised(address: str) -> tuple[str, str]:
-    return _variable("advertised.listeners"), f"PLAINTEXT://{address},BROKER://localhost:9094"
+def _advertised(addresses: Mapping[ListenerName, str]) -> tuple[str, str]:
+    outside = [f"{name}://{at}" for name, at in addresses.items()]
+    return _variable("advertised.listeners"), ",".join([*outside, "BROKER://localhost:9095"])
 
 
 def _tell_environment(container: DockerContainer) -> None:
     """Tell a container that waits for its address what to advertise."""
     if _variable("advertised.listeners") in container.env:
         return
-    name, value = _advertised(kafka_address(container))
+    name, value = _advertised({listener: kafka_address(container, listener) for listener in LISTENER_PORTS})
     text = f"export {name}='{value}'\n".encode()
     with io.BytesIO() as archive:
         with tarfile.open(fileobj=archive, mode="w") as tar:

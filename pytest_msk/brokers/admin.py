@@ -178,7 +178,7 @@ class Admin:
         if self._made is None:
             from confluent_kafka.admin import AdminClient
 
-            self._made = AdminClient(self.clients.client_config())
+            self._made = AdminClient(self.clients.client_config())  # type: ignore[arg-type]  # callbacks are settings too
         return self._made
 
     def _ask_all(

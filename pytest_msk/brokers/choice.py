@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ..errors import BrokerUnavailable
 from . import Broker
+from .security import Security
 
 __all__ = ["Brokers"]
 
@@ -17,6 +18,7 @@ class Brokers:
         settings: broker settings under Kafka's own names, for the kinds that are started here.
         image: the image that the container kind runs.
         bootstrap_servers: the cluster that the external kind uses.
+        security: the users, IAM keys and authorities of the kinds that are started here.
         timeout: seconds that a broker may take to answer.
         report: is told what takes long, such as pulling an image.
     """
@@ -29,12 +31,14 @@ class Brokers:
         bootstrap_servers: str,
         timeout: float,
         report: Callable[[str], None],
+        security: Security | None = None,
     ) -> None:
         self._settings = settings
         self._image = image
         self._bootstrap_servers = bootstrap_servers
         self._timeout = timeout
         self._report = report
+        self._security = security
         self._open: dict[str, Broker] = {}
         self._auto: str | None = None
 
@@ -65,11 +69,13 @@ class Brokers:
         if kind == "embedded":
             from .embedded import EmbeddedBroker
 
-            return EmbeddedBroker(self._settings, nodes=int(nodes or 1))
+            return EmbeddedBroker(self._settings, nodes=int(nodes or 1), security=self._security)
         if kind == "container":
             from .container import ContainerBroker
 
-            return ContainerBroker(self._image, self._settings, timeout=self._timeout, report=self._report)
+            return ContainerBroker(
+                self._image, self._settings, security=self._security, timeout=self._timeout, report=self._report
+            )
         from .external import ExternalBroker
 
         if not self._bootstrap_servers:

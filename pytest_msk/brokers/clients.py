@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..clock import Deadline
-from ..errors import BrokerError
+from ..errors import BrokerError, NotSupported
 from . import ClientSetting, Committer
+from .security import Authentication, check_authentication
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
@@ -119,10 +120,18 @@ class Clients:
     Args:
         bootstrap_servers: `host:port`, several joined by commas.
         settings: what every client of this broker needs (librdkafka's names), such as its security settings.
+        secure: gives the settings, with the address, of a way to authenticate and a user; None where there is none.
     """
 
-    def __init__(self, bootstrap_servers: str, settings: Mapping[str, ClientSetting] | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        settings: Mapping[str, ClientSetting] | None = None,
+        *,
+        secure: Callable[[Authentication, str | None], Mapping[str, ClientSetting]] | None = None,
+    ) -> None:
         self.bootstrap_servers = bootstrap_servers
+        self._secure = secure
         self._settings = dict(settings or {})
         # By number, in the order in which they were made; a client that its owner closes leaves by itself. A producer
         # that its owner drops delivers and ends; a dropped consumer is kept, or its group would miss it for 45 s.
@@ -130,32 +139,66 @@ class Clients:
         self._made = 0
         self._lock = threading.Lock()
 
-    def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
-        """Settings for a client that the caller makes and closes; see the function of the same name."""
-        return client_config(self.bootstrap_servers, {**_dotted(self._settings), **_dotted(settings)})
+    def client_config(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> dict[str, ClientSetting]:
+        """Settings for a client that the caller makes and closes; see the function of the same name.
 
-    def producer(self, **settings: ClientSetting) -> Producer:
+        Args:
+            auth: how the client shows who it is.
+            user: who it is; the first one that the broker knows if it is not given.
+            settings: librdkafka's own settings with `_` for `.`; they win.
+
+        Raises:
+            BrokerError: the broker has no such user or way to authenticate.
+        """
+        own = {**_dotted(self._settings), **self._security(auth, user)}
+        return client_config(self.bootstrap_servers, {**own, **_dotted(settings)})
+
+    def _security(self, auth: Authentication | None, user: str | None) -> Mapping[str, ClientSetting]:
+        if auth is None:
+            if user is not None:
+                raise BrokerError(f"user={user!r} was given without auth: say how it authenticates, as auth='scram'.")
+            return {}
+        checked = check_authentication(auth)
+        if self._secure is None:
+            raise NotSupported(
+                f"auth={checked!r} on {self.bootstrap_servers}: this cluster's listeners and users are its owner's. "
+                "Give the client its settings under librdkafka's names, as security_protocol='SASL_SSL'."
+            )
+        return self._secure(checked, user)
+
+    def producer(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Producer:
         """A new producer, with Java's partitioner.
 
         Args:
+            auth: how it shows who it is.
+            user: who it is.
             settings: librdkafka's own settings with `_` for `.`; they win.
         """
         from ._quick import TrackedProducer
 
-        producer = TrackedProducer({**self.client_config(), **_QUICK_PRODUCER, **_dotted(settings)}, self._drop)
+        config = {**self.client_config(auth=auth, user=user), **_QUICK_PRODUCER, **_dotted(settings)}
+        producer = TrackedProducer(config, self._drop)
         self._keep(weakref.ref(producer))
         return producer
 
-    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+    def consumer(
+        self, group: str, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Consumer:
         """A new consumer in `group`: from the earliest record on, and committing only when told to.
 
         Args:
             group: the consumer group's id.
+            auth: how it shows who it is.
+            user: who it is.
             settings: librdkafka's own settings with `_` for `.`; they win (`enable_auto_commit=True`).
         """
         from ._quick import QuickConsumer
 
-        config = {**self.client_config(), **_QUICK_CONSUMER, **_dotted(settings), "group.id": group}
+        config = {**self.client_config(auth=auth, user=user), **_QUICK_CONSUMER, **_dotted(settings), "group.id": group}
         consumer = QuickConsumer(config, self._drop)
         self._keep(lambda: consumer)
         return consumer

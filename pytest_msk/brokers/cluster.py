@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from . import BrokerKind, ClientSetting, Committer, Limit, Watermarks
 from ._log import read_offsets
 from .admin import EARLIEST, LATEST, PAUSE, Admin, Refused
 from .clients import Clients, committer
+from .security import Authentication
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -47,6 +48,7 @@ class ClusterBroker(ABC):
         bootstrap_servers: `host:port`, several joined by commas.
         timeout: how long the cluster may take over one question, seconds.
         settings: what every client needs (librdkafka's names).
+        secure: gives the settings of a way to authenticate and a user; None on a cluster whose users are not the kit's.
         topic_config: settings of each topic made here, below the caller's own.
     """
 
@@ -56,9 +58,10 @@ class ClusterBroker(ABC):
         *,
         timeout: float,
         settings: Mapping[str, ClientSetting] | None = None,
+        secure: Callable[[Authentication, str | None], Mapping[str, ClientSetting]] | None = None,
         topic_config: Mapping[str, str] = KIT_TOPIC_CONFIG,
     ) -> None:
-        self.clients = Clients(bootstrap_servers, settings)
+        self.clients = Clients(bootstrap_servers, settings, secure=secure)
         self._timeout = timeout
         self._topic_config = dict(topic_config)
         self._admin = Admin(self.clients, timeout=timeout)
@@ -116,17 +119,23 @@ class ClusterBroker(ABC):
 
     # --- clients
 
-    def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
-        """Settings for a confluent-kafka client, made quick for tests; `settings` (with `_` for `.`) win."""
-        return self.clients.client_config(**settings)
+    def client_config(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> dict[str, ClientSetting]:
+        """Settings for a confluent-kafka client, made quick for tests; see `Broker.client_config`."""
+        return self.clients.client_config(auth=auth, user=user, **settings)
 
-    def producer(self, **settings: ClientSetting) -> Producer:
+    def producer(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Producer:
         """A new producer; closed with the broker if the caller does not close it."""
-        return self.clients.producer(**settings)
+        return self.clients.producer(auth=auth, user=user, **settings)
 
-    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+    def consumer(
+        self, group: str, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Consumer:
         """A new consumer in `group`, from the earliest record on; it commits only when it is told to."""
-        return self.clients.consumer(group, **settings)
+        return self.clients.consumer(group, auth=auth, user=user, **settings)
 
     # --- topics
 

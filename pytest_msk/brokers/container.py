@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from ..clock import Deadline
-from ..errors import BrokerError, BrokerUnavailable
-from . import Limit
+from ..errors import BrokerError, BrokerUnavailable, NotSupported
+from . import ClientSetting, Limit
 from ._docker import (
     ALTERNATIVES,
     DAEMON_TIMEOUT,
@@ -21,14 +22,17 @@ from ._docker import (
     pull_image,
 )
 from ._docker_container import (
-    KAFKA_PORT,
     has_exited,
     kafka_address,
     last_lines,
     remove_container,
     start_container,
 )
+from ._docker_security import LISTENER_SETTINGS, ScramUsers, kept_acls, secret_settings
+from .certificates import session_authority
+from .client_security import client_security
 from .cluster import KIT_TOPIC_CONFIG, ClusterBroker
+from .security import LISTENER_OF, Authentication, Security, check_authentication
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -49,9 +53,14 @@ LIMITS: tuple[Limit, ...] = (
         instead="--msk-broker=external with a cluster of several brokers.",
     ),
     Limit(
-        name="listeners",
-        reason="The container listens on PLAINTEXT only: no TLS, SASL or MSK IAM.",
-        instead="--msk-broker=external with a cluster that has these listeners.",
+        name="iam",
+        reason="SASL/IAM needs a class of AWS on the broker's side, which Apache Kafka's image does not have.",
+        instead="auth='scram' or 'mtls', or --msk-broker=embedded, which checks IAM tokens and policies.",
+    ),
+    Limit(
+        name="plain users",
+        reason="Kafka knows the users of SASL/PLAIN when it starts: those of msk_security, and no others.",
+        instead="auth='scram', whose users come and go.",
     ),
 )
 
@@ -73,8 +82,7 @@ _SETTINGS: Mapping[str, str] = {
     "controller.quorum.voters": "1@localhost:9093",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "BROKER",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,BROKER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-    "listeners": f"PLAINTEXT://:{KAFKA_PORT},CONTROLLER://localhost:9093,BROKER://localhost:9094",
+    **LISTENER_SETTINGS,
     # One broker cannot keep the three copies that these ask for.
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.replication.factor": "1",
@@ -127,6 +135,7 @@ class ContainerBroker(ClusterBroker):
     Args:
         image: an image with the environment contract of `apache/kafka`.
         settings: broker settings under Kafka's own names; they win over the kit's.
+        security: the users and certificate authorities that its listeners know.
         timeout: how long Kafka may take over one question, seconds; for its start it has at least 60.
         pull: whether an image that is not there is pulled.
         report: is told, line by line, how far a pull is.
@@ -140,6 +149,7 @@ class ContainerBroker(ClusterBroker):
         image: str = DEFAULT_IMAGE,
         settings: Mapping[str, str] | None = None,
         *,
+        security: Security | None = None,
         timeout: float = 30.0,
         pull: bool = True,
         report: Callable[[str], None] | None = None,
@@ -147,16 +157,20 @@ class ContainerBroker(ClusterBroker):
         self.image = image
         self._container: DockerContainer | None = None
         given = dict(settings or {})
+        self.security = security or Security()
         with docker_client(DAEMON_TIMEOUT) as client:
             for name in needed_images(image):
                 if not has_image(client, name):
                     pull_image(client, name, pull, report or (lambda _: None))
         deadline = Deadline(max(timeout, _START_TIMEOUT))
-        started = start_container(image, {**_SETTINGS, **given})
+        authority = session_authority()
+        secrets = secret_settings(self.security, authority, authority.server("localhost", "127.0.0.1"))
+        started = start_container(image, {**_SETTINGS, **secrets, **given})
         try:
             address = kafka_address(started)
-            super().__init__(address, timeout=timeout, topic_config=_topic_config(given))
+            super().__init__(address, timeout=timeout, topic_config=_topic_config(given), secure=self._client_security)
             self._container = started
+            self._users = ScramUsers(self.security, self._admin)
             self._wait_until_ready(deadline)
         except BaseException:
             self._container = None
@@ -172,6 +186,41 @@ class ContainerBroker(ClusterBroker):
     def limits(self) -> Sequence[Limit]:
         """What one broker in a container does not do."""
         return LIMITS
+
+    # --- security
+
+    def bootstrap_servers_for(self, auth: Authentication) -> str:
+        """The address for clients that authenticate in this way.
+
+        Raises:
+            NotSupported: `iam`, which is AWS's own.
+        """
+        listener = LISTENER_OF[check_authentication(auth)]
+        if listener == "IAM":
+            raise NotSupported(
+                "auth='iam' on the container broker: Apache Kafka's image has no class that checks MSK's IAM tokens. "
+                "Use auth='scram' or 'mtls' there, or run this test on the embedded broker: --msk-broker=embedded."
+            )
+        if self._container is None:
+            raise BrokerError("The container broker is closed.")
+        return kafka_address(self._container, listener)
+
+    def set_password(self, user: str, password: str) -> None:
+        """Let a user log in with this password by both SASL/SCRAM mechanisms; see `Broker.set_password`."""
+        self._users.set_password(user, password)
+
+    @contextmanager
+    def security_scope(self) -> Iterator[None]:
+        """Have, after a `with` block, the users and ACLs from before it."""
+        with kept_acls(self._admin), self._users.kept():
+            yield
+
+    def _client_security(self, auth: Authentication, user: str | None) -> Mapping[str, ClientSetting]:
+        servers = self.bootstrap_servers_for(auth)
+        found = client_security(auth, user, self.security, session_authority)
+        if auth.startswith("scram"):
+            self._users.create(str(found["sasl.username"]))
+        return {**found, "bootstrap.servers": servers}
 
     def close(self) -> None:
         """Close the clients, then remove the container; calling it twice is no error."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ..clock import Deadline
-from ..errors import BrokerError, BrokerUnavailable
+from ..errors import BrokerError, BrokerUnavailable, NotSupported
 from . import ClientSetting, Limit
 from .cluster import ClusterBroker
+from .security import Authentication
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -32,6 +34,12 @@ LIMITS: tuple[Limit, ...] = (
         reason="Topics that the kit did not make and groups that it did not use are neither changed nor deleted.",
         instead="names that the kit makes up, or --msk-broker=container, which starts empty.",
     ),
+)
+
+
+_OWNERS = (
+    "this cluster's listeners and users are its owner's. Give each client its settings under librdkafka's names, as "
+    "security_protocol='SASL_SSL'."
 )
 
 
@@ -76,9 +84,33 @@ class ExternalBroker(ClusterBroker):
         """What is not done on somebody else's cluster."""
         return LIMITS
 
+    # --- security is the owner's
+
+    def bootstrap_servers_for(self, auth: Authentication) -> str:
+        """Nothing: which listener is for whom is not known here.
+
+        Raises:
+            NotSupported: always.
+        """
+        raise NotSupported(f"auth={auth!r} on {self.bootstrap_servers}: {_OWNERS}")
+
+    def set_password(self, user: str, password: str) -> None:  # noqa: ARG002 - of the protocol
+        """Nothing: the cluster's users are its owner's.
+
+        Raises:
+            NotSupported: always.
+        """
+        raise NotSupported(f"Setting the password of {user!r} on {self.bootstrap_servers}: {_OWNERS}")
+
+    def security_scope(self) -> AbstractContextManager[None]:
+        """Nothing to bring back: users and ACLs are the owner's."""
+        return nullcontext()
+
     # --- groups: the kit's own are those that its consumers were in
 
-    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+    def consumer(
+        self, group: str, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Consumer:
         """A new consumer in `group`, from the earliest record on; it commits only when it is told to.
 
         Raises:
@@ -90,7 +122,7 @@ class ExternalBroker(ClusterBroker):
                 "its members and offsets. Choose another group id, or delete the group first if it is left from a test."
             )
         self._used_groups.add(group)
-        return super().consumer(group, **settings)
+        return super().consumer(group, auth=auth, user=user, **settings)
 
     def abandoned_groups(self) -> frozenset[str]:
         """The ids of the groups without members that the kit used."""

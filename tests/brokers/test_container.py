@@ -97,7 +97,7 @@ def test_the_kits_topic_settings_give_way_to_the_callers_broker_settings(given, 
 
 
 def test_limits_are_data():
-    assert {limit.name for limit in LIMITS} == {"clock", "brokers", "listeners"}
+    assert {limit.name for limit in LIMITS} == {"clock", "brokers", "iam", "plain users"}
 
 
 # --- the port

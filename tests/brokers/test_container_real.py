@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import docker
 import pytest
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient
 
-from pytest_msk import BrokerUnavailable
+from pytest_msk import BrokerError, BrokerUnavailable, NotSupported
 from pytest_msk.brokers import container as under_test
 from pytest_msk.brokers.container import ContainerBroker, available
+from pytest_msk.clock import Deadline
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +91,23 @@ def test_a_container_that_exits_shows_its_last_lines_and_is_removed(started):
     assert "--msk-kafka-image" in text
     assert "num.partitions" in text.partition("The container's last lines:")[2]
     assert [exists(one) for one in started] == [False]
+
+
+def test_a_certificate_can_be_required_and_iam_is_not_there():
+    broker = ContainerBroker(settings={"ssl.client.auth": "required"}, pull=False)
+    try:
+        admin = AdminClient(broker.client_config(auth="mtls", log_level=0))
+        assert admin.list_topics(timeout=30).brokers
+        told = []
+        config = {**broker.client_config(auth="tls", log_level=0), "error_cb": lambda error: told.append(error.code())}
+        anonymous = AdminClient(config)
+        deadline = Deadline(30)
+        while not told and not deadline.passed:
+            anonymous.poll(0.05)
+        assert told[0] in (KafkaError._SSL, KafkaError._TRANSPORT)
+        with pytest.raises(NotSupported, match=r"auth='iam' on the container broker: .* --msk-broker=embedded"):
+            broker.client_config(auth="iam")
+    finally:
+        broker.close()
+    with pytest.raises(BrokerError, match="The container broker is closed"):
+        broker.bootstrap_servers_for("tls")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from pytest_msk import Broker
+from pytest_msk import Broker, Security
 
 
 @pytest.fixture
@@ -36,3 +36,24 @@ def group(msk_broker: Broker) -> Iterator[str]:
     yield made
     if made in msk_broker.abandoned_groups():
         msk_broker.delete_group(made)
+
+
+@pytest.fixture
+def secure(msk_broker: Broker) -> Callable[[str], dict[str, str]]:
+    """What a client is told so that it can authenticate, under names that other libraries' settings can be made of."""
+
+    def ask(auth: str) -> dict[str, str]:
+        if auth == "iam" and msk_broker.kind != "embedded":
+            pytest.skip("IAM needs a class of AWS on the broker's side: --msk-broker=embedded has it")
+        config = msk_broker.client_config(auth=auth)
+        return {name.replace(".", "_"): str(value) for name, value in config.items()}
+
+    return ask
+
+
+@pytest.fixture
+def iam_key(monkeypatch: pytest.MonkeyPatch, msk_security: Security) -> str:
+    """Sets the environment in which AWS's libraries find the key of the tests; gives the region."""
+    for name, value in msk_security.iam_key().environment(msk_security.region).items():
+        monkeypatch.setenv(name, value)
+    return msk_security.region

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 
 import pytest
@@ -186,3 +187,50 @@ def test_producer_and_consumer_go_on_when_a_broker_goes_down(msk_broker, topic, 
     found = run(scenario())
     assert sorted(int(record.value) for record in found) == list(range(20))
     assert msk_broker.committed(group, topic) == {0: 10, 1: 10}
+
+
+# --- security
+
+
+def secured(config):
+    """What `msk_broker.client_config(auth=...)` says, in aiokafka's settings."""
+    names = {
+        "security_protocol": "security_protocol",
+        "sasl_mechanism": "sasl_mechanism",
+        "sasl_username": "sasl_plain_username",
+        "sasl_password": "sasl_plain_password",
+        "bootstrap_servers": "bootstrap_servers",
+    }
+    settings = {names[name]: value for name, value in config.items() if name in names}
+    if "ssl_ca_location" in config:
+        context = ssl.create_default_context(cafile=config["ssl_ca_location"])
+        if "ssl_key_location" in config:
+            context.load_cert_chain(config["ssl_certificate_location"], config["ssl_key_location"])
+        settings["ssl_context"] = context
+    return settings
+
+
+async def round_trip(settings, topic, group):
+    async with aiokafka.AIOKafkaProducer(**settings) as producer:
+        await producer.send_and_wait(topic, b"secret")
+    where = {"group_id": group, "auto_offset_reset": "earliest"}
+    async with aiokafka.AIOKafkaConsumer(topic, **where, **settings) as one:
+        return [record.value for record in await read(one, 1)]
+
+
+@pytest.mark.parametrize("auth", ["plaintext", "tls", "mtls", "scram", "scram-sha-256", "plain"])
+def test_every_way_to_authenticate(topic, group, secure, auth):
+    assert run(round_trip(secured(secure(auth)), topic, group)) == [b"secret"]
+
+
+def test_iam_with_the_signer_of_aws(topic, group, secure, iam_key):
+    reason = "needs aws-msk-iam-sasl-signer-python"
+    signer = pytest.importorskip("aws_msk_iam_sasl_signer.MSKAuthTokenProvider", reason=reason)
+    from aiokafka.abc import AbstractTokenProvider
+
+    class Provider(AbstractTokenProvider):
+        async def token(self):
+            return signer.generate_auth_token(iam_key)[0]
+
+    settings = {**secured(secure("iam")), "sasl_oauth_token_provider": Provider()}
+    assert run(round_trip(settings, topic, group)) == [b"secret"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from confluent_kafka import Consumer, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
@@ -135,3 +136,40 @@ def test_a_transaction_with_its_offsets(msk_broker, topic, group):
     other = consumer(msk_broker, group, topic, **{"isolation.level": "read_committed"})
     assert sorted(message.value() for message in read(other, 3)) == [b"out of 1", b"out of 2", b"out of 3"]
     other.close()
+
+
+@pytest.mark.parametrize("auth", ["plaintext", "tls", "mtls", "scram", "scram-sha-256", "plain"])
+def test_every_way_to_authenticate(msk_broker, topic, group, auth):
+    config = msk_broker.client_config(auth=auth)
+    names = (
+        "security.protocol sasl.mechanism sasl.username sasl.password "
+        "ssl.ca.location ssl.certificate.location ssl.key.location"
+    )
+    settings = {name: config[name] for name in names.split() if name in config}
+    servers = {"bootstrap.servers": msk_broker.bootstrap_servers_for(auth)}
+    produce(msk_broker, topic, b"secret", **{**settings, **servers})
+    one = consumer(msk_broker, group, topic, **{**settings, **servers})
+    assert read(one, 1)[0].value() == b"secret"
+    one.close()
+
+
+@pytest.mark.msk(broker="embedded")
+def test_iam_with_the_signer_of_aws(msk_broker, topic, group, iam_key):
+    reason = "needs aws-msk-iam-sasl-signer-python"
+    signer = pytest.importorskip("aws_msk_iam_sasl_signer.MSKAuthTokenProvider", reason=reason)
+
+    def token(_config):
+        text, expires_ms = signer.generate_auth_token(iam_key)
+        return text, expires_ms / 1000
+
+    settings = {
+        "bootstrap.servers": msk_broker.bootstrap_servers_for("iam"),
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "OAUTHBEARER",
+        "ssl.ca.location": msk_broker.client_config(auth="iam")["ssl.ca.location"],
+        "oauth_cb": token,
+    }
+    produce(msk_broker, topic, b"signed", **settings)
+    one = consumer(msk_broker, group, topic, **settings)
+    assert read(one, 1)[0].value() == b"signed"
+    one.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 
@@ -182,3 +183,64 @@ def offset_of(position):
     """A position as each version of the library takes it."""
     fields = {"offset": position, "metadata": "", "leader_epoch": -1}
     return kafka.structs.OffsetAndMetadata(*(fields[name] for name in kafka.structs.OffsetAndMetadata._fields))
+
+
+# --- security
+
+
+def secured(config):
+    """What `msk_broker.client_config(auth=...)` says, in kafka-python's settings."""
+    names = {
+        "security_protocol": "security_protocol",
+        "sasl_mechanism": "sasl_mechanism",
+        "sasl_username": "sasl_plain_username",
+        "sasl_password": "sasl_plain_password",
+        "bootstrap_servers": "bootstrap_servers",
+    }
+    settings = {names[name]: value for name, value in config.items() if name in names}
+    if "ssl_ca_location" in config:  # given as files, kafka-python 2 would make a context that Python deprecates
+        context = ssl.create_default_context(cafile=config["ssl_ca_location"])
+        if "ssl_key_location" in config:
+            context.load_cert_chain(config["ssl_certificate_location"], config["ssl_key_location"])
+        settings["ssl_context"] = context
+    return settings
+
+
+def round_trip(opened, settings, topic, group):
+    producer = opened(kafka.KafkaProducer(**settings))
+    producer.send(topic, value=b"secret", partition=0).get(PATIENCE)
+    one = opened(kafka.KafkaConsumer(group_id=group, auto_offset_reset="earliest", **settings))
+    one.assign([kafka.TopicPartition(topic, 0)])  # its groups are tested above
+    assert [record.value for record in read(one, 1)] == [b"secret"]
+
+
+@pytest.mark.parametrize("auth", ["plaintext", "tls", "mtls", "scram", "scram-sha-256", "plain"])
+def test_every_way_to_authenticate(topic, group, opened, secure, auth):
+    round_trip(opened, secured(secure(auth)), topic, group)
+
+
+def test_iam_with_the_signer_of_aws(topic, group, opened, secure, iam_key):
+    reason = "needs aws-msk-iam-sasl-signer-python"
+    signer = pytest.importorskip("aws_msk_iam_sasl_signer.MSKAuthTokenProvider", reason=reason)
+    try:
+        from kafka.net.sasl.oauth import AbstractTokenProvider
+    except ImportError:  # kafka-python 2
+        from kafka.sasl.oauth import AbstractTokenProvider
+
+    class Provider(AbstractTokenProvider):
+        def token(self):
+            return signer.generate_auth_token(iam_key)[0]
+
+    settings = {**secured(secure("iam")), "sasl_oauth_token_provider": Provider()}
+    round_trip(opened, settings, topic, group)
+
+
+def test_a_wrong_password_is_an_error(secure):
+    settings = {**secured(secure("scram")), "sasl_plain_password": "wrong"}
+    with pytest.raises(kafka.errors.KafkaError):
+        kafka.KafkaAdminClient(**settings, **bounded())
+
+
+def bounded():
+    """Settings by which an administrator gives up in time; kafka-python 2 does so by itself."""
+    return {"bootstrap_timeout_ms": 2_000} if "bootstrap_timeout_ms" in kafka.KafkaAdminClient.DEFAULT_CONFIG else {}

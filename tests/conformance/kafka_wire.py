@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ T = TypeVar("T")
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 OFFSET_COMMIT, FIND_COORDINATOR, JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP = 8, 10, 11, 14, 12, 13
 API_VERSIONS, INIT_PRODUCER_ID, CONSUMER_GROUP_HEARTBEAT = 18, 22, 68
+SASL_HANDSHAKE, SASL_AUTHENTICATE = 17, 36
 ADD_PARTITIONS_TO_TXN, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
 
 COORDINATOR_LOADING = 14
@@ -28,11 +30,22 @@ PATIENCE = 10.0
 
 
 class Wire:
-    """One connection to a broker."""
+    """One connection to a broker.
 
-    def __init__(self, address: str) -> None:
+    Args:
+        address: `host:port`; of several, the first.
+        tls: what its TLS trusts and shows; None for none.
+    """
+
+    def __init__(self, address: str, tls: ssl.SSLContext | None = None) -> None:
         host, _, port = address.partition(",")[0].rpartition(":")  # any node of a cluster
         self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
+        if tls is not None:
+            try:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=host)
+            except OSError:
+                self.socket.close()
+                raise
         self.correlation = 100
 
     def __enter__(self) -> Wire:

@@ -14,7 +14,7 @@ import pytest
 from test_server import ALL_TOPICS, lives
 from wire_client import WireClient, batch, fetch_request
 
-from pytest_msk.brokers.embedded import EmbeddedBroker, connection, server
+from pytest_msk.brokers.embedded import EmbeddedBroker, connection, quotas
 from pytest_msk.brokers.embedded.messages.metadata import METADATA
 from pytest_msk.brokers.embedded.messages.records import FETCH
 from pytest_msk.brokers.embedded.wire import write_uvarint
@@ -52,17 +52,17 @@ def test_a_message_of_too_many_items_is_not_unpacked(broker: EmbeddedBroker, cli
 def test_halves_of_requests_are_kept_up_to_a_bound(
     broker: EmbeddedBroker, client: WireClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_MOST_BUFFERED", 1 << 20)
+    monkeypatch.setattr(quotas, "_MOST_BUFFERED", 1 << 20)
     half = struct.pack(">ih", 8 << 20, 0) + bytes(400_000)
     with WireClient(broker.bootstrap_servers) as second, WireClient(broker.bootstrap_servers) as largest:
         client.send_raw(half)
-        until(lambda: broker._servers[1]._buffered == len(half))
+        until(lambda: broker._listeners[1]._quotas._buffered == len(half))
         largest.send_raw(half + bytes(100_000))
-        until(lambda: broker._servers[1]._buffered == 2 * len(half) + 100_000)
+        until(lambda: broker._listeners[1]._quotas._buffered == 2 * len(half) + 100_000)
         second.send_raw(half)
         assert largest.is_closed()
         assert "the connection that had sent most of them" in broker.rejections[0]
-        until(lambda: broker._servers[1]._buffered == 2 * len(half))
+        until(lambda: broker._listeners[1]._quotas._buffered == 2 * len(half))
     assert lives(broker)
 
 
@@ -72,13 +72,13 @@ def test_what_is_kept_is_counted_down_again(broker: EmbeddedBroker, client: Wire
     raw = struct.pack(">i", len(frame)) + frame
     for cut in range(1, len(raw)):
         client.send_raw(raw[:cut])
-        until(lambda cut=cut: broker._servers[1]._buffered == cut)
+        until(lambda cut=cut: broker._listeners[1]._quotas._buffered == cut)
         client.send_raw(raw[cut:])
         client.receive(METADATA, 12)
-        until(lambda: broker._servers[1]._buffered == 0)
+        until(lambda: broker._listeners[1]._quotas._buffered == 0)
     client.send_raw(raw[:9])
     client.finish()
-    until(lambda: broker._servers[1]._buffered == 0)
+    until(lambda: broker._listeners[1]._quotas._buffered == 0)
 
 
 def test_a_client_that_does_not_read_gets_no_more_answers_made(broker: EmbeddedBroker, client: WireClient) -> None:
@@ -88,11 +88,11 @@ def test_a_client_that_does_not_read_gets_no_more_answers_made(broker: EmbeddedB
         for _ in range(100):
             slow.send(FETCH, 12, fetch_request(("t", 0, 0)))
         assert lives(broker)
-        sizes = [each._out_size for each in broker._servers[1]._connections]
+        sizes = [each._out_size for each in broker._listeners[1]._quotas.connections]
         assert 0 < max(sizes) < 9_000_000  # one answer, not a hundred
         assert len(slow.receive(FETCH, 12)[1]["topics"][0]["partitions"][0]["records"]) > 8_000_000
         assert len(slow.receive(FETCH, 12)[1]["topics"][0]["partitions"][0]["records"]) > 8_000_000
-    until(lambda: broker._servers[1].connections <= 1)
+    until(lambda: broker._listeners[1].connections <= 1)
     assert broker.failures == ()
 
 
@@ -159,12 +159,12 @@ def test_a_thousand_connections_of_another_process() -> None:
             assert hostile.stdout is not None
             assert hostile.stdout.readline() == "1000\n"
             until(lambda: any("(max.connections)" in each for each in broker.rejections))
-            assert broker._servers[1].connections <= 200
+            assert broker._listeners[1].connections <= 200
             assert lives(broker)
             hostile.communicate("")
         assert hostile.returncode == 0
-        until(lambda: broker._servers[1].connections == 0)
-        assert broker._servers[1]._buffered == 0
+        until(lambda: broker._listeners[1].connections == 0)
+        assert broker._listeners[1]._quotas._buffered == 0
         assert lives(broker)
         assert broker.failures == ()
 
@@ -211,8 +211,8 @@ class _Exhausted:
 
 def test_a_process_that_can_open_no_more_files_takes_connections_later(broker: EmbeddedBroker) -> None:
     with broker._loop.lock:
-        broken = _Exhausted(broker._servers[1]._listener)
-        broker._servers[1]._listener = broken
+        broken = _Exhausted(broker._listeners[1].servers[0]._listener)
+        broker._listeners[1].servers[0]._listener = broken
     assert lives(broker)
     assert broken.failed
     assert "this process can open no more files" in broker.rejections[0]
@@ -220,6 +220,6 @@ def test_a_process_that_can_open_no_more_files_takes_connections_later(broker: E
 
 
 def test_the_bounds_leave_room_for_the_largest_request_and_for_the_process() -> None:
-    assert server._MOST_BUFFERED > 100 << 20
-    assert 16 <= server._most_connections() <= 4096
+    assert quotas._MOST_BUFFERED > 100 << 20
+    assert 16 <= quotas._most_connections() <= 4096
     assert connection._LARGEST_WITHOUT_RECORDS < 100 << 20

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 import google_crc32c
 import pytest
 from confluent_kafka import KafkaError
@@ -16,10 +14,12 @@ from pytest_msk.brokers.embedded.messages import APIS
 from pytest_msk.brokers.embedded.messages.configs import DESCRIBE_CONFIGS
 from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
 from pytest_msk.brokers.embedded.messages.records import FETCH, INIT_PRODUCER_ID
+from pytest_msk.brokers.embedded.messages.security import SASL_HANDSHAKE
 from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, END_TXN
 from pytest_msk.brokers.embedded.settings import TOPIC_CONFIGS
+from pytest_msk.brokers.security import IamKey, Security
 from pytest_msk.clock import VirtualClock
-from pytest_msk.errors import BrokerError
+from pytest_msk.errors import BrokerError, NotSupported
 
 
 def test_the_list_is_complete(broker: EmbeddedBroker) -> None:
@@ -84,11 +84,18 @@ def test_limit_topic_configs(broker: EmbeddedBroker, client: WireClient) -> None
     assert BatchHeader.read(bytes(client.fetch("t", 0)["records"])).codec == 0  # Kafka compresses anew
 
 
-def test_limit_security(broker: EmbeddedBroker) -> None:
-    assert not {17, 36} & APIS.keys()  # SaslHandshake, SaslAuthenticate
-    host, port = broker.bootstrap_servers.split(":")
-    with pytest.raises(OSError, match=r"."):
-        ssl.get_server_certificate((host, int(port)), timeout=5)
+def test_limit_mechanisms(broker: EmbeddedBroker) -> None:
+    with WireClient(broker.bootstrap_servers_for("iam"), tls=True) as client:
+        answer = client.ask(SASL_HANDSHAKE, {"mechanism": "AWS_MSK_IAM"})
+        assert answer == {"error_code": ErrorCode.UNSUPPORTED_SASL_MECHANISM, "mechanisms": ["OAUTHBEARER"]}
+    assert not {38, 39, 40, 41} & APIS.keys()  # delegation tokens
+
+
+def test_limit_conditions() -> None:
+    statement = {"Effect": "Allow", "Action": "kafka-cluster:*", "Resource": "*", "Condition": {}}
+    key = IamKey(access_key_id="k", secret_access_key="s", policy={"Statement": statement})
+    with pytest.raises(NotSupported, match="conditions are not evaluated"):
+        EmbeddedBroker(security=Security(iam_keys=[key]))
 
 
 def test_limit_replication_lag() -> None:

@@ -255,7 +255,7 @@ def test_300_brokers_and_their_connections_leave_no_descriptor_and_no_thread() -
 def test_a_program_that_is_started_does_not_inherit_the_port(broker: EmbeddedBroker) -> None:
     assert not any(
         socket_.get_inheritable()
-        for socket_ in (broker._servers[1]._listener, broker._loop._wake_in, broker._loop._wake_out)
+        for socket_ in (broker._listeners[1].servers[0]._listener, broker._loop._wake_in, broker._loop._wake_out)
     )
 
 

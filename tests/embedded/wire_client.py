@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import itertools
 import socket
+import ssl
 import struct
 from types import TracebackType
 
+from pytest_msk.brokers.certificates import Certificate, session_authority
 from pytest_msk.brokers.embedded.batch import encode_batch
 from pytest_msk.brokers.embedded.messages.records import FETCH, LIST_OFFSETS, PRODUCE
 from pytest_msk.brokers.embedded.wire import Api, Struct
@@ -23,11 +25,25 @@ def batch(*values: bytes, timestamp: int = NOW, **producer: int) -> bytes:
 
 
 class WireClient:
-    """One connection to a broker; a broker that does not answer within five seconds fails the test."""
+    """One connection to a broker; a broker that does not answer within five seconds fails the test.
 
-    def __init__(self, address: str) -> None:
+    Args:
+        tls: whether it speaks TLS.
+        certificate: what it shows then.
+    """
+
+    def __init__(self, address: str, *, tls: bool = False, certificate: Certificate | None = None) -> None:
         host, _, port = address.partition(":")
         self._socket = socket.create_connection((host, int(port)), timeout=5)
+        if tls:
+            context = ssl.create_default_context(cafile=str(session_authority().path))
+            if certificate is not None:
+                context.load_cert_chain(certificate.path, certificate.key_path)
+            try:
+                self._socket = context.wrap_socket(self._socket, server_hostname=host)
+            except OSError:
+                self._socket.close()
+                raise
         self._ids = itertools.count(1)
 
     def __enter__(self) -> WireClient:

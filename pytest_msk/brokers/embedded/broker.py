@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ...clock import Clock, RealClock, VirtualClock
 from ...errors import BrokerError, TopicExists
 from .. import BrokerKind, ClientSetting, Committer, Limit, Watermarks
+from ..certificates import session_authority
+from ..client_security import client_security
 from ..clients import Clients, committer
+from ..security import LISTENER_OF, Authentication, Security, check_authentication
 from ._group_messages import DescribedGroup, GroupState
 from .batch import RecordInBatch
 from .cluster import Cluster, cluster_settings
@@ -20,13 +23,16 @@ from .faults import Faults
 from .gate import Gate, RequestLog
 from .handlers import handlers_of
 from .limits import LIMITS
+from .listeners import Listeners
 from .log import PartitionLog
 from .loop import Loop
 from .node import Node
 from .nodes import BrokerNodes
 from .offsets import CommitOffsets, OffsetCommit
 from .requests import Request, RequestFilter, RequestScope, api_named
-from .server import Server, close_in_children
+from .security.guards import Guards
+from .security.state import ClusterSecurity
+from .server import close_in_children
 from .settings import Settings
 from .topics import Topic
 from .transactions import DescribedTransaction
@@ -70,6 +76,7 @@ class EmbeddedBroker:
         settings: broker settings under Kafka's own names, as text.
         nodes: how many brokers the cluster has; with several, replication is as MSK sets it: three replicas of which
             two have to be in sync, or two of which one has to.
+        security: the users, IAM keys and certificate authorities that its listeners know.
         clock: what record timestamps, retention and the expiry of committed offsets follow; the machine's by default.
         hold_heartbeats: whether the members of a group hear of a new one at once, by the answer to a heartbeat that
             was held for it. It makes a second consumer join in milliseconds; a real broker takes up to the heartbeat
@@ -84,10 +91,12 @@ class EmbeddedBroker:
         settings: Mapping[str, str] | None = None,
         *,
         nodes: int = 1,
+        security: Security | None = None,
         clock: Clock | None = None,
         hold_heartbeats: bool = True,
     ) -> None:
         checked = Settings(cluster_settings(nodes, settings))
+        self._security = ClusterSecurity(security or Security(), checked)
         self._failures: list[BaseException] = []
         self._pid = os.getpid()
         self._closed = False
@@ -95,8 +104,9 @@ class EmbeddedBroker:
         self._cluster = Cluster(checked, clock or RealClock(), self._loop, nodes=nodes, hold_heartbeats=hold_heartbeats)
         self._requests = RequestLog()
         self._faults = Faults(self._look, self._rebalance)
-        self._gate = Gate(self._loop, self._faults, self._requests, self._crash)
-        self._servers: dict[int, Server] = {}
+        guards = Guards(self._cluster.topics, auto_create=checked.flag("auto.create.topics.enable"))
+        self._gate = Gate(self._loop, self._faults, self._requests, guards, self._crash)
+        self._listeners: dict[int, Listeners] = {}
         peers = {node_id: Node(self._cluster, node_id) for node_id in self._cluster.ids}
         self._node = peers[1]  # what all nodes share can be asked of any of them
         self._unwatch: Callable[[], None] | None = None
@@ -104,17 +114,20 @@ class EmbeddedBroker:
             name: value for name, (value, *named) in _KIT_TOPIC_CONFIGS.items() if not checked.given.keys() & set(named)
         }
         for node in peers.values():
-            server = self._servers[node.id] = Server(
+            listeners = Listeners(
                 self._loop,
+                node_id=node.id,
+                security=self._security,
+                peers=self._listeners,
                 max_request=checked.int("socket.request.max.bytes"),
                 max_connections=checked.int("max.connections"),
                 gone=self._gone,
             )
-            node.port, node.peers = server.port, peers
-            server.serve(self._gate.before(node, handlers_of(node)))
-            close_in_children(server)
+            node.port, node.peers = listeners.port(), peers
+            listeners.serve(self._gate.before(node, handlers_of(node, self._security)))
+            close_in_children(listeners)
         self._nodes = BrokerNodes(peers.values(), self._set_up, self._held)
-        self._clients = Clients(self.bootstrap_servers)
+        self._clients = Clients(self.bootstrap_servers, secure=self._client_security)
         if clock is not None:
             self.use_clock(clock)
         self._loop.start()
@@ -157,7 +170,7 @@ class EmbeddedBroker:
     def rejections(self) -> tuple[str, ...]:
         """Why connections were closed on clients: requests that are malformed or not spoken, in sentences."""
         with self._held():
-            return tuple(sentence for server in self._servers.values() for sentence in server.rejections)
+            return tuple(sentence for listeners in self._listeners.values() for sentence in listeners.rejections)
 
     # --- what goes wrong ------------------------------------------------------------------------------------------
 
@@ -208,17 +221,60 @@ class EmbeddedBroker:
 
     # --- clients --------------------------------------------------------------------------------------------------
 
-    def client_config(self, **settings: ClientSetting) -> dict[str, ClientSetting]:
-        """Settings for a confluent-kafka client, made quick for tests; `settings` with `_` for `.` win."""
-        return self._clients.client_config(**settings)
+    def client_config(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> dict[str, ClientSetting]:
+        """Settings for a confluent-kafka client, made quick for tests; see `Broker.client_config`."""
+        return self._clients.client_config(auth=auth, user=user, **settings)
 
-    def producer(self, **settings: ClientSetting) -> Producer:
+    def producer(
+        self, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Producer:
         """A new producer, closed with the broker if the caller does not close it."""
-        return self._clients.producer(**settings)
+        return self._clients.producer(auth=auth, user=user, **settings)
 
-    def consumer(self, group: str, **settings: ClientSetting) -> Consumer:
+    def consumer(
+        self, group: str, *, auth: Authentication | None = None, user: str | None = None, **settings: ClientSetting
+    ) -> Consumer:
         """A new consumer in `group`, from the earliest record on; closed with the broker if the caller does not."""
-        return self._clients.consumer(group, **settings)
+        return self._clients.consumer(group, auth=auth, user=user, **settings)
+
+    # --- security -------------------------------------------------------------------------------------------------
+
+    @property
+    def security(self) -> Security:
+        """The users, IAM keys and cluster ARN that were given."""
+        return self._security.security
+
+    def bootstrap_servers_for(self, auth: Authentication) -> str:
+        """The addresses for clients that authenticate in this way; the listener is opened by its first use."""
+        listener = LISTENER_OF[check_authentication(auth)]
+        with self._held():
+            nodes = self._node.peers.values()
+            return ",".join(f"{node.host}:{self._listeners[node.id].port(listener)}" for node in nodes)
+
+    def set_password(self, user: str, password: str) -> None:
+        """Let a user log in with this password by SASL/SCRAM and SASL/PLAIN."""
+        with self._held():
+            self._security.set_password(user, password)
+
+    @contextmanager
+    def security_scope(self) -> Iterator[None]:
+        """Have, after a `with` block, the users and ACLs from before it."""
+        with self._held():
+            restore = self._security.kept()
+        try:
+            yield
+        finally:
+            with self._loop.lock:
+                restore()
+
+    def _client_security(self, auth: Authentication, user: str | None) -> dict[str, ClientSetting]:
+        servers = self.bootstrap_servers_for(auth)
+        return {
+            **client_security(auth, user, self._security.security, session_authority),
+            "bootstrap.servers": servers,
+        }
 
     # --- topics ---------------------------------------------------------------------------------------------------
 
@@ -445,8 +501,8 @@ class EmbeddedBroker:
         with self._loop.lock:
             self._node.groups.close()
         self._loop.stop()
-        for server in self._servers.values():
-            server.close()
+        for listeners in self._listeners.values():
+            listeners.close()
         self._loop.discard()
         if self._failures:
             raise BrokerError(
@@ -521,18 +577,18 @@ class EmbeddedBroker:
 
     def _change_nodes(self, up: set[int]) -> None:
         for node_id in self._cluster.up - up:
-            self._servers[node_id].close()
+            self._listeners[node_id].close()
         self._cluster.set_up(up)
         for node_id in up:
-            self._servers[node_id].listen()
-            self._node.peers[node_id].port = self._servers[node_id].port
+            self._listeners[node_id].listen()
+            self._node.peers[node_id].port = self._listeners[node_id].port()
         self._clients.bootstrap_servers = self.bootstrap_servers
 
     def _crash(self, node_id: int, stays_down: bool) -> None:
         if stays_down:
             self._change_nodes(self._cluster.up - {node_id})
         else:
-            self._servers[node_id].drop()
+            self._listeners[node_id].drop()
 
     def _recover(self) -> None:
         self._requests.stop()

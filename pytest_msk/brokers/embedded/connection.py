@@ -6,13 +6,16 @@ The one exception is a request that was `detached`, for clients that take answer
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable
 
-from .loop import READ, WRITE, Loop
+from .loop import READ, WRITE, Loop, LoopTimer
+from .security.session import SaslState, Session
+from .security.tls import TlsFailed, TlsTransport
 from .wire import Api, Buffer, MalformedRequest, Struct
 
 __all__ = ["Call", "Connection", "parse_header"]
@@ -28,6 +31,10 @@ _LARGEST_WITHOUT_RECORDS = 16 << 20
 _PRODUCE = 0
 _SEND_AS_IT_IS = 1 << 14
 _API_VERSIONS = 18
+# What a client may send before it has shown who it is: Kafka's default of sasl.server.max.receive.size.
+_UNKNOWN_MAX_REQUEST = 524_288
+# How long a client has to read why its TLS was refused.
+_ALERT_MS = 1_000
 _ids = itertools.count(1)
 _turns = itertools.count(1)
 
@@ -35,18 +42,28 @@ _turns = itertools.count(1)
 class Call:
     """A request that wants an answer."""
 
-    __slots__ = ("_connection", "_correlation_id", "_detached", "amend", "answered", "api", "client_id", "version")
+    __slots__ = (
+        "_changes",
+        "_closes",
+        "_connection",
+        "_correlation_id",
+        "_detached",
+        "answered",
+        "api",
+        "client_id",
+        "version",
+    )
 
     def __init__(self, connection: Connection, api: Api, version: int, correlation_id: int, client_id: str) -> None:
         self.api = api
         self.version = version
         self.client_id = client_id
         self.answered = False
-        #: Changes the answer before it is sent; None in place of an answer lets the client wait for ever.
-        self.amend: Callable[[Struct], Struct | None] | None = None
         self._connection = connection
         self._correlation_id = correlation_id
         self._detached = False
+        self._closes = False
+        self._changes: tuple[Callable[[Struct], Struct | None], ...] = ()
 
     @property
     def connection(self) -> Connection:
@@ -58,17 +75,36 @@ class Call:
         """Whether the connection's next requests do not wait for this one."""
         return self._detached
 
+    def amend(self, change: Callable[[Struct], Struct | None]) -> None:
+        """Change the answer before it is sent; None in place of it lets the client wait for ever.
+
+        Who asks first changes last: what stands in front of all others has the last word.
+        """
+        self._changes = (change, *self._changes)
+
     def answer(self, body: Struct) -> None:
         """Send the answer; nothing happens when the client is gone."""
         self.answer_version(self.version, body)
 
     def answer_version(self, version: int, body: Struct) -> None:
         """Send the answer in another version's form: the one to an ApiVersions of an unknown version is version 0's."""
-        if self.amend is not None:
-            amended = self.amend(body)
-            if amended is None:
-                return
-            body = amended
+        amended = self._amended(body)
+        if amended is not None:
+            self._send(version, amended)
+
+    def answer_as_it_is(self, body: Struct) -> None:
+        """Send this answer, whatever was asked to be changed."""
+        self._send(self.version, body)
+
+    def _amended(self, body: Struct) -> Struct | None:
+        for change in self._changes:
+            changed = change(body)
+            if changed is None:
+                return None
+            body = changed
+        return body
+
+    def _send(self, version: int, body: Struct) -> None:
         out: list[Buffer] = [b"", _LENGTH.pack(self._correlation_id)]
         # The header of ApiVersions' answer never has tagged fields: its reader does not know the version yet.
         if self.api.is_flexible(version) and self.api.key != _API_VERSIONS:
@@ -81,8 +117,16 @@ class Call:
 
     def answer_nothing(self) -> None:
         """The request wants no answer: a Produce with acks=0."""
-        if self.amend is None or self.amend({}) is not None:
+        if self._amended({}) is None:
+            return
+        if self._closes:
+            self.close()
+        else:
             self._done()
+
+    def close_unanswered(self) -> None:
+        """Close the connection if the request wants no answer: a part of it was refused."""
+        self._closes = True
 
     def detach(self) -> None:
         """Let the connection's next requests go ahead of this one."""
@@ -92,6 +136,10 @@ class Call:
     def close(self) -> None:
         """Close the connection instead of an answer, as Kafka does where it has no answer to give."""
         self._connection.finish()
+
+    def take_no_more(self, delay_ms: int) -> None:
+        """Take nothing more from this client, whose connection is closed when it does so, or after a while."""
+        self._connection.finish_later(delay_ms)
 
     def _done(self) -> None:
         if not self.answered:
@@ -104,6 +152,8 @@ class Connection:
     """A client's connection.
 
     Args:
+        session: who the client is, and what it may do.
+        tls: what seals and opens the bytes; None on a plaintext listener.
         dispatch: given each request as `(connection, frame)`; it answers now or later, or raises.
         gone: told when the connection is closed, by whichever side.
         rejected: told in a sentence of each request that closed the connection.
@@ -116,6 +166,8 @@ class Connection:
         sock: socket.socket,
         loop: Loop,
         *,
+        session: Session,
+        tls: TlsTransport | None,
         dispatch: Callable[[Connection, bytes], None],
         gone: Callable[[Connection], None],
         rejected: Callable[[str], None],
@@ -123,6 +175,7 @@ class Connection:
         max_request: int,
     ) -> None:
         self.id = next(_ids)
+        self.session = session
         self.software = ""
         self.any_order = False
         self.if_dropped: Callable[[], None] | None = None
@@ -138,6 +191,9 @@ class Connection:
         self._told_buffered = 0
         self._in = bytearray()
         self._out: deque[Buffer] = deque()
+        self._tls = tls
+        self._sealed: deque[Buffer] = deque()
+        self._end: LoopTimer | None = None
         self._busy = False
         self._processing = False
         loop.watch(sock, READ, self._ready)
@@ -145,7 +201,7 @@ class Connection:
     @property
     def busy(self) -> bool:
         """Whether a request is in work, or an answer is not read yet."""
-        return self._busy or bool(self._out)
+        return self._busy or self._out_size > 0
 
     @property
     def buffered(self) -> int:
@@ -170,13 +226,26 @@ class Connection:
         if not data:
             self.close()
             return
+        if self._end is not None:
+            return  # what comes now is for nobody, and is read so that the client can read what it was told
+        if self._tls is not None:
+            try:
+                data = self._tls.open(data)
+            except TlsFailed as failed:
+                self._rejected(str(failed))
+                self.finish_later(_ALERT_MS)
+                with contextlib.suppress(OSError):  # it may be gone
+                    sock.shutdown(socket.SHUT_WR)
+                return
         self._in += data
         self._process()
+        if self._tls is not None and self._tls.is_ended:
+            self.close()
 
     def _process(self) -> None:
         self._processing = True
         try:
-            while self._sock is not None and not self._busy and self._reads and (frame := self._frame()) is not None:
+            while self._takes and (frame := self._frame()) is not None:
                 self._busy = True
                 self.last_request = next(_turns)
                 self._dispatch(self, frame)
@@ -189,6 +258,11 @@ class Connection:
             self._processing = False
         self._flush()
         self._tell_buffered()
+
+    @property
+    def _takes(self) -> bool:
+        """Whether the next request may be taken."""
+        return self._sock is not None and not self._busy and self._end is None and self._reads
 
     @property
     def _reads(self) -> bool:
@@ -213,10 +287,11 @@ class Connection:
         if len(buffer) < 4:
             return None
         (size,) = _LENGTH.unpack_from(buffer)
-        if not 0 <= size <= self._max_request:
-            raise MalformedRequest(
-                f"A request of {size} bytes came in; socket.request.max.bytes allows {self._max_request}."
-            )
+        known = self.session.state is SaslState.COMPLETE
+        name = "socket.request.max.bytes" if known else "sasl.server.max.receive.size"
+        limit = self._max_request if known else _UNKNOWN_MAX_REQUEST
+        if not 0 <= size <= limit:
+            raise MalformedRequest(f"A request of {size} bytes came in; {name} allows {limit}.")
         end = 4 + size
         if size > _LARGEST_WITHOUT_RECORDS and len(buffer) >= 6 and (key := buffer[4] << 8 | buffer[5]) != _PRODUCE:
             raise MalformedRequest(
@@ -248,21 +323,14 @@ class Connection:
             self._flush()
 
     def _flush(self) -> None:
-        sock, out = self._sock, self._out
+        sock, out, tls = self._sock, self._out, self._tls
         if sock is None:
             return
-        if len(out) > 1 and sum(map(len, out)) < len(out) * _SEND_AS_IT_IS:
-            joined = b"".join(out)
-            out.clear()
-            out.append(joined)
         try:
-            while out:
-                sent = sock.send(out[0])
-                self._out_size -= sent
-                if sent == len(out[0]):
-                    out.popleft()
-                else:
-                    out[0] = memoryview(out[0])[sent:]
+            if tls is None:
+                self._send(sock, out)
+            else:
+                self._send_sealed(sock, tls)
         except (BlockingIOError, InterruptedError):
             pass  # the rest goes out when the client has read
         except OSError:
@@ -270,18 +338,52 @@ class Connection:
             return
         self._watch()
 
+    def _send(self, sock: socket.socket, out: deque[Buffer]) -> None:
+        """Send buffers one after another; raises BlockingIOError when the client must read first."""
+        if len(out) > 1 and sum(map(len, out)) < len(out) * _SEND_AS_IT_IS:
+            joined = b"".join(out)
+            out.clear()
+            out.append(joined)
+        while out:
+            sent = sock.send(out[0])
+            self._out_size -= sent
+            if sent == len(out[0]):
+                out.popleft()
+            else:
+                out[0] = memoryview(out[0])[sent:]
+
+    def _send_sealed(self, sock: socket.socket, tls: TlsTransport) -> None:
+        while True:
+            if data := tls.sealed():
+                self._sealed.append(data)
+                self._out_size += len(data)
+            self._send(sock, self._sealed)
+            # Not all at once: what is sealed is a copy, and a slow reader must not have one of everything.
+            if not self._out or not tls.is_established:
+                return
+            self._out_size -= tls.seal(self._out)
+
     def _watch(self) -> None:
         if self._sock is None or not self._loop.in_thread:
             return
         # A client that sends on and on while its request waits is not read any further.
         waits = self._busy or self._out_size > _SEND_AHEAD
         events = 0 if waits and len(self._in) > _READ_AHEAD else READ
-        self._loop.watch(self._sock, events | WRITE if self._out else events, self._ready)
+        wanted = self._sealed or (self._out and (self._tls is None or self._tls.is_established))
+        self._loop.watch(self._sock, events | WRITE if wanted else events, self._ready)
 
     def finish(self) -> None:
         """Close the connection behind the answers to earlier requests, as far as the client takes them now."""
         self._flush()
         self.close()
+
+    def finish_later(self, delay_ms: int) -> None:
+        """Take nothing more from this client; close the connection when it does, or after a while."""
+        if self._sock is not None and self._end is None:
+            self._in.clear()
+            self._tell_buffered()
+            self._end = self._loop.call_later(delay_ms, self.finish)
+            self._flush()
 
     def close(self) -> None:
         """Close the connection and drop what was not sent."""
@@ -289,7 +391,14 @@ class Connection:
         if sock is None:
             return
         self._loop.watch(sock, 0, self._ready)
+        if self._end is not None:
+            self._end.cancel()
+        if self._tls is not None and not (self._sealed or self._out):
+            self._tls.end()
+            with contextlib.suppress(OSError):  # a goodbye that is not waited for
+                sock.send(self._tls.sealed())
         self._out.clear()
+        self._sealed.clear()
         self._in.clear()
         self._tell_buffered()
         dropped, self.if_dropped = self.if_dropped, None

@@ -1,4 +1,7 @@
-"""What stands between a connection and its handler: the wrong node, faults, the record of requests."""
+"""What stands between a connection and its handler: the record of requests, faults, what is allowed, the wrong node.
+
+In this order, as in Kafka: who may not ask for something is told so by any node, and a fault befalls everybody.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from .messages.metadata import METADATA
 from .messages.records import FETCH, PRODUCE
 from .node import Node
 from .requests import Part, Request, RequestFilter, split
+from .security.guards import Guards
 from .wire import Api, MalformedRequest, Struct
 
 if TYPE_CHECKING:
@@ -77,13 +81,17 @@ class Gate:
 
     Args:
         loop: real time.
+        guards: what a client may ask for.
         crash: breaks a node down, and leaves it down or not: `(node id, stays_down)`.
     """
 
-    def __init__(self, loop: Loop, faults: Faults, requests: RequestLog, crash: Callable[[int, bool], None]) -> None:
+    def __init__(
+        self, loop: Loop, faults: Faults, requests: RequestLog, guards: Guards, crash: Callable[[int, bool], None]
+    ) -> None:
         self.faults = faults
         self.requests = requests
         self._loop = loop
+        self._guards = guards
         self._crash = crash
         self._open = True
         self._delayed: dict[LoopTimer, None] = {}
@@ -114,6 +122,7 @@ class Gate:
     def _guarded(self, node: Node, api: Api, handler: Handler) -> Handler:
         if len(node.peers) > 1:
             handler = self._at_coordinator(node, api, handler)
+        handler = self._if_allowed(api, handler)
 
         def handle(call: Call, request: Struct) -> Struct | None:
             if self._open:
@@ -122,6 +131,21 @@ class Gate:
             return None
 
         return handle
+
+    def _if_allowed(self, api: Api, handler: Handler) -> Handler:
+        """Take out of a request what its client may not ask for."""
+        guard = self._guards.of(api.key)
+        if guard is None:
+            return handler
+
+        def guarded(call: Call, request: Struct) -> Struct | None:
+            may = call.connection.session.authorizer
+            if may.allows_everything:
+                return handler(call, request)
+            allowed = guard(may, call, request)
+            return None if allowed is None else handler(call, allowed)
+
+        return guarded
 
     def _at_coordinator(self, node: Node, api: Api, handler: Handler) -> Handler:
         """Refuse what is about groups and transactions that another node coordinates, and do not list them."""
@@ -214,7 +238,7 @@ class Gate:
     def _answer(self, api: Api, call: Call, request: Struct, action: Answer) -> None:
         empty = error_answer(api, call.version, request, ErrorCode.NONE) or {}
         try:
-            call.answer({**empty, **action.body})
+            call.answer_as_it_is({**empty, **action.body})
         except Exception as failure:  # noqa: BLE001 - what the test gave is no such answer: raised by reset
             self.faults.failures.append(failure)
             call.close()
@@ -226,7 +250,7 @@ class Gate:
         def lost(_answer: Struct) -> None:
             self._loop.call_soon(crash)
 
-        call.amend = lost
+        call.amend(lost)
         answer = handler(call, request)
         if answer is not None:
             call.answer(answer)
@@ -247,6 +271,6 @@ def _refuse(
         if api is not METADATA:  # whose answer names the brokers in any case
             return errors
         rest = {**request, "topics": []}
-    call.amend = lambda answer: merged(answer, errors)
+    call.amend(lambda answer: merged(answer, errors))
     # An error is answered at once, however long a Fetch would wait for records.
     return handler(call, {**rest, "max_wait_ms": 0} if api is FETCH else rest)

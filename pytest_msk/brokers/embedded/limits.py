@@ -28,10 +28,15 @@ TOPIC_CONFIGS_WITHOUT_EFFECT = Limit(
     + ", ".join(sorted(name for name, key in TOPIC_CONFIGS.items() if not key.acts)),
     instead=_REAL,
 )
-SECURITY = Limit(
-    name="security",
-    reason="the listener is PLAINTEXT: no TLS, no SASL, no ACLs",
-    instead=_CLUSTER,
+MECHANISMS = Limit(
+    name="mechanisms",
+    reason="AWS_MSK_IAM (of MSK's Java library), GSSAPI and delegation tokens are not spoken",
+    instead="OAUTHBEARER with a token of aws-msk-iam-sasl-signer, SCRAM, PLAIN or a client certificate",
+)
+CONDITIONS = Limit(
+    name="conditions",
+    reason="an IAM policy with a Condition is refused with a sentence",
+    instead="the policy without it, on keys for which it would hold",
 )
 REPLICATION_LAG = Limit(
     name="replication lag",
@@ -95,7 +100,8 @@ LIMITS: tuple[Limit, ...] = (
     TRANSACTIONS,
     CONSUMER_PROTOCOL,
     TOPIC_CONFIGS_WITHOUT_EFFECT,
-    SECURITY,
+    MECHANISMS,
+    CONDITIONS,
     REPLICATION_LAG,
     DIVERGENCE,
     REASSIGNMENT,

@@ -8,10 +8,14 @@ import socket
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from ..security import ListenerName
 from .connection import Call, Connection, parse_header
 from .loop import READ, Loop, LoopTimer
+from .quotas import ConnectionQuotas
+from .security.session import Answer
+from .security.state import ClusterSecurity
 from .wire import Api, MalformedRequest, Struct, skip_tagged_fields
 
 if TYPE_CHECKING:
@@ -27,34 +31,43 @@ _REJECTIONS_KEPT = 100
 _SOCKET_BUFFER = 1 << 21
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ACCEPT_PAUSE_MS = 50
-_MOST_CONNECTIONS = 4096
-#: Of requests that are not complete; the largest one allowed always fits.
-_MOST_BUFFERED = 256 << 20
 
 
 class Server:
     """A listening socket on 127.0.0.1, at a free port, and what came in through it.
 
     Args:
-        loop: the thread that serves; not started yet.
+        loop: the thread that serves; its lock is held if it has started.
+        listener: which of the cluster's listeners this is.
+        translations: what becomes of an answer before it is sent, by API.
+        quotas: what this listener shares with the others of its node.
         max_request: the largest request, bytes.
-        max_connections: how many connections there may be; then the one that is idle for longest is closed.
         gone: told of each connection that is closed.
     """
 
     def __init__(
-        self, loop: Loop, *, max_request: int, max_connections: int, gone: Callable[[Connection], None]
+        self,
+        loop: Loop,
+        *,
+        listener: ListenerName,
+        security: ClusterSecurity,
+        translations: Mapping[int, Callable[[Struct], Struct]],
+        quotas: ConnectionQuotas,
+        max_request: int,
+        gone: Callable[[Connection], None],
     ) -> None:
         self.rejections: deque[str] = deque(maxlen=_REJECTIONS_KEPT)
         self._loop = loop
+        self._name: ListenerName = listener
+        self._security = security
+        self._translations = translations
         self._max_request = max_request
-        self._most_connections = min(max_connections, _most_connections())
+        self._quotas = quotas
         self._told_gone = gone
         self._handlers: Mapping[int, tuple[Api, Handler]] = {}
         self._connections: set[Connection] = set()
         self._listener: socket.socket | None = None
         self._accepts_again: LoopTimer | None = None
-        self._buffered = 0
         self.port = 0
         self.listen()
 
@@ -88,7 +101,8 @@ class Server:
             break
         self._listener = listener
         self.port = listener.getsockname()[1]
-        self._loop.watch(listener, READ, self._accept)
+        # On the loop's own thread: not every system hears of a socket that is added while it waits for others.
+        self._loop.call_soon(lambda: self._watch(listener))
 
     def drop(self) -> None:
         """Close every connection; on the loop's thread, or when it has ended."""
@@ -105,6 +119,10 @@ class Server:
             self._loop.watch(listener, 0, self._accept)
             listener.close()
 
+    def _watch(self, listener: socket.socket) -> None:
+        if self._listener is listener:
+            self._loop.watch(listener, READ, self._accept)
+
     def discard(self) -> None:
         """Close the descriptors that a fork has copied into this child process; the parent goes on with its own."""
         for connection in self._connections:
@@ -116,7 +134,7 @@ class Server:
     def _accept(self, _events: int) -> None:
         while self._listener is not None:
             try:
-                sock, _ = self._listener.accept()
+                sock, address = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:
@@ -124,73 +142,52 @@ class Server:
                     raise
                 self._wait_for_descriptors(self._listener)
                 return
-            if len(self._connections) >= self._most_connections and not self._make_room():
-                self.rejections.append(
-                    f"A connection was closed at once: {len(self._connections)} are open, all of them in use "
-                    "(max.connections)."
-                )
+            if not self._quotas.has_room(self.rejections.append):
                 sock.close()
                 continue
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 sock.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BUFFER)
-            self._connections.add(
-                Connection(
-                    sock,
-                    self._loop,
-                    dispatch=self._dispatch,
-                    gone=self._gone,
-                    rejected=self.rejections.append,
-                    buffered=self._buffer,
-                    max_request=self._max_request,
-                )
+            session = self._security.session(self._name, address[0], self.rejections.append)
+            connection = Connection(
+                sock,
+                self._loop,
+                session=session,
+                tls=self._security.transport(self._name, session),
+                dispatch=self._dispatch,
+                gone=self._gone,
+                rejected=self.rejections.append,
+                buffered=self._quotas.buffer,
+                max_request=self._max_request,
             )
-
-    def _buffer(self, more: int) -> None:
-        """Keep requests that are not complete within bounds: the client that takes most of them is closed."""
-        self._buffered += more
-        if self._buffered > _MOST_BUFFERED and self._connections:
-            largest = max(self._connections, key=lambda connection: connection.buffered)
-            largest.reject(
-                f"{self._buffered} bytes of incomplete requests were kept; the connection that had sent most of them, "
-                f"{largest.buffered}, was closed."
-            )
-
-    def _make_room(self) -> bool:
-        """Close the connection that has been idle for longest; whether there was one."""
-        idle = [connection for connection in self._connections if not connection.busy]
-        if not idle:
-            return False
-        oldest = min(idle, key=lambda connection: connection.last_request)
-        self.rejections.append(
-            f"The connection that had been idle for longest was closed: {len(self._connections)} were open "
-            "(max.connections)."
-        )
-        oldest.close()
-        return True
+            self._connections.add(connection)
+            self._quotas.connections.add(connection)
 
     def _wait_for_descriptors(self, listener: socket.socket) -> None:
         """The process can open nothing more: look again a little later, instead of without end."""
         self.rejections.append("A connection had to wait: this process can open no more files.")
         self._loop.watch(listener, 0, self._accept)
 
-        def again() -> None:
-            if self._listener is listener:
-                self._loop.watch(listener, READ, self._accept)
-
-        self._accepts_again = self._loop.call_later(_ACCEPT_PAUSE_MS, again)
+        self._accepts_again = self._loop.call_later(_ACCEPT_PAUSE_MS, lambda: self._watch(listener))
 
     def _gone(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._quotas.connections.discard(connection)
         self._told_gone(connection)
 
     def _dispatch(self, connection: Connection, frame: bytes) -> None:
+        session = connection.session
+        if session.is_bare:
+            self._take_bare(connection, frame)
+            return
         key, version, correlation_id, client_id, at = parse_header(frame)
         found = self._handlers.get(key)
         if found is None:
             raise MalformedRequest(f"The embedded broker does not speak API {key}.")
         api, handler = found
+        if (refusal := session.refusal(key, api.name)) is not None:
+            raise MalformedRequest(refusal)
         call = Call(connection, api, version, correlation_id, client_id)
         if api.speaks(version):
             if api.is_flexible(version):
@@ -206,22 +203,30 @@ class Server:
                 f"The embedded broker does not speak {api.name} version {version}, only {api.versions[0]} to "
                 f"{api.versions[1]}."
             )
+        if (translation := self._translations.get(key)) is not None:
+            call.amend(translation)
         answer = handler(call, request)
         if answer is not None:
             call.answer(answer)
 
+    def _take_bare(self, connection: Connection, frame: bytes) -> None:
+        """A mechanism's message without a header, and without an error code for the answer: then the end says it."""
+        try:
+            answer, _ = connection.session.authenticate(frame)
+        except Answer as refused:
+            connection.finish_later(self._security.failure_delay_ms)
+            if not refused.ends:
+                raise MalformedRequest(str(refused.message)) from refused
+            return
+        connection.send([len(answer).to_bytes(4, "big"), answer], 4 + len(answer))
+        connection.next_request()
 
-def _most_connections() -> int:
-    """How many connections leave the process descriptors for the rest of its work, and for its own ends of them."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return _MOST_CONNECTIONS
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(soft // 2, _MOST_CONNECTIONS), 16)
+
+class _Discarded(Protocol):
+    def discard(self) -> None: ...
 
 
-_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+_servers: weakref.WeakSet[_Discarded] = weakref.WeakSet()
 
 
 def _forked() -> None:
@@ -229,7 +234,7 @@ def _forked() -> None:
         server.discard()
 
 
-def close_in_children(server: Server) -> None:
+def close_in_children(server: _Discarded) -> None:
     """Let a forked child close its copies of the server's sockets: the port must be free when the parent stops."""
     _servers.add(server)
 

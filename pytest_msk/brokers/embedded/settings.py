@@ -146,8 +146,12 @@ TOPIC_CONFIGS: dict[str, ConfigKey] = _table(
 )
 
 BROKER_SETTINGS: dict[str, ConfigKey] = _table(
+    # MSK's own default; Kafka's is false. It says what is allowed on what no ACL is about.
+    ConfigKey("allow.everyone.if.no.acl.found", "boolean", "true", acts=True),
     # MSK's own default; Kafka's is true. Nothing is created by mere use.
     ConfigKey("auto.create.topics.enable", "boolean", "false", acts=True),
+    ConfigKey("connection.failed.authentication.delay.ms", "int", "100", 0, acts=True),
+    ConfigKey("connections.max.reauth.ms", "long", "0", acts=True),
     ConfigKey("default.replication.factor", "int", "1", 1, acts=True),
     ConfigKey("delete.topic.enable", "boolean", "true", acts=True),
     ConfigKey("fetch.max.bytes", "int", "57671680", 1024, acts=True),
@@ -169,6 +173,11 @@ BROKER_SETTINGS: dict[str, ConfigKey] = _table(
     ConfigKey("offset.metadata.max.bytes", "int", "4096", acts=True),
     ConfigKey("offsets.retention.minutes", "int", "10080", 1, acts=True),
     ConfigKey("socket.request.max.bytes", "int", "104857600", 1, acts=True),
+    # Kafka's default is none. So a listener serves clients with a certificate and clients without one.
+    ConfigKey("ssl.client.auth", "string", "requested", choices=("required", "requested", "none"), acts=True),
+    ConfigKey("ssl.principal.mapping.rules", "string", "DEFAULT", acts=True),
+    # Kafka has none by default. The plaintext listener is the kit's own door, whatever ACLs a test makes.
+    ConfigKey("super.users", "string", "User:ANONYMOUS", acts=True),
     ConfigKey("transaction.abort.timed.out.transaction.cleanup.interval.ms", "int", "10000", 1, acts=True),
     ConfigKey("transaction.max.timeout.ms", "int", "900000", 1, acts=True),
     ConfigKey("transactional.id.expiration.ms", "int", "604800000", 1, acts=True),

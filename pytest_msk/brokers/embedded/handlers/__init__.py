@@ -10,18 +10,21 @@ from typing import TypeAlias
 
 from ..connection import Call
 from ..node import Node
+from ..security.state import ClusterSecurity
 from ..wire import Api, Struct
-from . import admin, cluster, configs, consumer_groups, fetch, groups, offsets, produce, transactions
+from . import admin, cluster, configs, consumer_groups, fetch, groups, offsets, produce, security, transactions
 
 __all__ = ["Handler", "handlers_of"]
 
 Handler: TypeAlias = Callable[[Call, Struct], "Struct | None"]
 
 
-def handlers_of(node: Node) -> dict[int, tuple[Api, Handler]]:
-    """All handlers of a node, by API key."""
+def handlers_of(node: Node, shared: ClusterSecurity) -> dict[int, tuple[Api, Handler]]:
+    """All handlers of a node, by API key; `shared` is what all nodes know of users and ACLs."""
     found: dict[int, tuple[Api, Handler]] = {}
     for module in (cluster, produce, fetch, offsets, groups, consumer_groups, transactions, admin, configs):
         for api, handler in module.handlers(node):
             found[api.key] = (api, handler)
+    for api, handler in security.handlers(shared):
+        found[api.key] = (api, handler)
     return found
