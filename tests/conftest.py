@@ -5,7 +5,13 @@ import os
 import freezegun
 from hypothesis import HealthCheck, settings
 
+import pytest_msk
+
 pytest_plugins = ["pytester"]
+
+# pytester forgets the modules that a run in this process was the first to import; the package would keep their names.
+for name in pytest_msk.__all__:
+    getattr(pytest_msk, name)
 
 settings.register_profile(
     "quick", derandomize=True, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck)
