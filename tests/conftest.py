@@ -7,8 +7,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pytest_msk.brokers.security import Security
+import pytest_msk
 
 pytest_plugins = ["pytester"]
+
+# pytester forgets the modules that a run in this process was the first to import; the package would keep their names.
+for name in pytest_msk.__all__:
+    getattr(pytest_msk, name)
 
 settings.register_profile(
     "quick", derandomize=True, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck)
