@@ -6,8 +6,8 @@ import freezegun
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pytest_msk.brokers.security import Security
 import pytest_msk
+from pytest_msk.brokers.security import Security
 
 pytest_plugins = ["pytester"]
 

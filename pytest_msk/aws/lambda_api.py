@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..functions import LambdaFunction
 from ..mapping import EventSourceMappingConfig, EventSourceMappingError, MappingParameters
 from ..mapping import _validation as validation
+from ..mapping.access import Access
 from ._interception import Call, Operation
 from ._rest_json import ApiError, Parameters, members
 from .cluster import MskCluster
@@ -108,8 +109,12 @@ class LambdaApi:
             parameters,
             now_ms=self._sandbox.clock.now_ms(),
             cluster_arn=parameters.get("event_source_arn", ""),
-            bootstrap_servers=self._sandbox.broker.bootstrap_servers,
+            bootstrap_servers=self._bootstrap_servers,
         )
+
+    def _bootstrap_servers(self, access: Access) -> str:
+        broker = self._sandbox.broker
+        return broker.bootstrap_servers if access.auth is None else broker.bootstrap_servers_for(access.auth)
 
     def _function(self, name: str, call: Call) -> tuple[LambdaFunction, str]:
         function, arn = self._functions.find(name, call), self._functions.arn(name, call)

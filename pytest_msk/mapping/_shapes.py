@@ -55,6 +55,7 @@ TYPES: dict[str, _Shape] = {
     "event_source_arn": (str,),
     "self_managed_event_source": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": [(str,)]}},
     "source_access_configurations": [{"Type": (str,), "URI": (str,)}],
+    "authentication": (str,),
     "filter_criteria": {"Filters": [{"Pattern": (str,)}]},
     "filter_quota": (int,),
     "filter_strict": (bool,),

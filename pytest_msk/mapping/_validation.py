@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from ..clock import epoch_ms
 from ..errors import MskError, NotSupported
 from ..events import CLUSTER_ARN_PATTERN
 from ._shapes import TYPES, EventSourceMappingError, groups, refuse_shapes, refuse_types
+from .access import Access, access_of
 from .destinations import CallableDestination, Destination
-from .parameters import MappingParameters, SourceAccessConfiguration
+from .parameters import MappingParameters
 from .provisioned import ProvisionedPollers
 
 __all__ = [
@@ -48,7 +49,6 @@ _OTHER_WAY = {
     "topics": "The topic is the second argument: msk_esm(function, topic, ...).",
     "function_name": "The function is the first argument: msk_esm(function, topic, ...).",
 }
-_VPC = ("VPC_SUBNET", "VPC_SECURITY_GROUP")
 #: Parameters of provisioned mode, with their names in the API and the values that leave them off (spec 2.4, 4.2).
 _PROVISIONED: dict[str, tuple[str, tuple[object, ...]]] = {
     "maximum_retry_attempts": ("MaximumRetryAttempts", (-1,)),
@@ -87,17 +87,19 @@ def consumer_group(parameters: MappingParameters, *, managed: bool) -> str | Non
     return found[0] if found else None
 
 
-def event_source(parameters: MappingParameters, cluster_arn: str, bootstrap_servers: str) -> str | None:
-    """The cluster's ARN, or `None` for self-managed Kafka, whose addresses must be the broker's (spec 2.2)."""
+def event_source(
+    parameters: MappingParameters, cluster_arn: str, bootstrap_servers: Callable[[Access], str]
+) -> tuple[str | None, Access]:
+    """The cluster's ARN, `None` for self-managed Kafka, whose addresses must be the broker's; and the way in."""
     __tracebackhide__ = True
     block = parameters.get("self_managed_event_source")
     access = parameters.get("source_access_configurations") or ()
     if block is None:
-        _refuse_authentication(access)
         arn = parameters.get("event_source_arn", cluster_arn)
         if not re.fullmatch(CLUSTER_ARN_PATTERN, arn):
             raise _invalid(f"Unrecognized event source: {arn} is not the ARN of an MSK cluster.")
-        return arn
+        unsecured = parameters.get("authentication", "plaintext")
+        return arn, access_of(access, managed=True, unsecured=unsecured)
     if "event_source_arn" in parameters:
         raise _invalid("Unrecognized event source.")
     servers = block.get("Endpoints", {}).get("KAFKA_BOOTSTRAP_SERVERS")
@@ -105,21 +107,15 @@ def event_source(parameters: MappingParameters, cluster_arn: str, bootstrap_serv
         raise _invalid("Unrecognized event source.")
     if not access:
         raise _invalid("Required 'sourceAccessConfigurations' parameter is missing.")
-    _refuse_authentication(access)
-    if sorted(servers) != sorted(bootstrap_servers.split(",")):
+    found = access_of(access, managed=False, unsecured=parameters.get("authentication", "plaintext"))
+    own = bootstrap_servers(found)
+    if sorted(servers) != sorted(own.split(",")):
+        way = "bootstrap_servers" if found.auth is None else f"bootstrap_servers_for({found.auth!r})"
         raise MskError(
-            f"The mapping reads from the broker of this test, {bootstrap_servers}, but self_managed_event_source names "
-            f"{list(servers)}: give msk_broker.bootstrap_servers.split(',') as its KAFKA_BOOTSTRAP_SERVERS."
+            f"The mapping reads from the broker of this test, {own}, but self_managed_event_source names "
+            f"{list(servers)}: give msk_broker.{way}.split(',') as its KAFKA_BOOTSTRAP_SERVERS."
         )
-    return None
-
-
-def _refuse_authentication(access: Sequence[SourceAccessConfiguration]) -> None:
-    others = [item.get("Type") for item in access if item.get("Type") not in _VPC]
-    if others:
-        raise NotSupported(
-            f"Authentication by {others[0]} is not run yet: the broker's listener is plaintext; give {_VPC}."
-        )
+    return None, found
 
 
 def starting_timestamp(parameters: MappingParameters, now_ms: int) -> int | None:

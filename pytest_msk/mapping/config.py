@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..filters.criteria import MAX_FILTERS, FilterCriteria, InvalidFilter
 from . import _validation as validation
 from ._validation import EventSourceMappingError
+from .access import Access
 from .destinations import Destination
 from .parameters import MappingParameters, StartingPosition
 from .provisioned import ProvisionedPollers
@@ -31,6 +33,7 @@ class EventSourceMappingConfig:
         starting_position_ms: epoch milliseconds, with AT_TIMESTAMP.
         consumer_group_id: the consumer group, `None` for the mapping's UUID.
         event_source_arn: the cluster's ARN; `None` for self-managed Kafka.
+        access: how the pollers connect.
         enabled: whether the mapping polls from the start.
         filters: which records the function gets.
         latest_at_first_poll: LATEST means the logs' ends when polling begins, not when the mapping is made (spec 5.8).
@@ -54,6 +57,7 @@ class EventSourceMappingConfig:
     starting_position_ms: int | None = None
     consumer_group_id: str | None = None
     event_source_arn: str | None = None
+    access: Access = Access()
     enabled: bool = True
     filters: FilterCriteria
     latest_at_first_poll: bool = False
@@ -89,7 +93,13 @@ class EventSourceMappingConfig:
 
     @classmethod
     def parse(
-        cls, topic: str, parameters: MappingParameters, *, now_ms: int, cluster_arn: str, bootstrap_servers: str
+        cls,
+        topic: str,
+        parameters: MappingParameters,
+        *,
+        now_ms: int,
+        cluster_arn: str,
+        bootstrap_servers: Callable[[Access], str],
     ) -> EventSourceMappingConfig:
         """Check parameters as the API does and fill in its defaults.
 
@@ -98,7 +108,7 @@ class EventSourceMappingConfig:
             parameters: what the caller gave.
             now_ms: the current time, epoch milliseconds.
             cluster_arn: the ARN of the cluster that the broker stands for.
-            bootstrap_servers: the broker's addresses.
+            bootstrap_servers: the broker's addresses for a way of access.
 
         Raises:
             EventSourceMappingError: AWS would refuse them; the text is AWS's.
@@ -109,7 +119,7 @@ class EventSourceMappingConfig:
         validation.refuse_unknown(parameters)
         validation.refuse_types(parameters)
         validation.refuse_shapes(topic, parameters)
-        arn = validation.event_source(parameters, cluster_arn, bootstrap_servers)
+        arn, access = validation.event_source(parameters, cluster_arn, bootstrap_servers)
         timestamp_ms = validation.starting_timestamp(parameters, now_ms)
         validation.refuse_unsupported(parameters)
         provisioned = validation.provisioned_pollers(parameters)
@@ -135,6 +145,7 @@ class EventSourceMappingConfig:
             starting_position_ms=timestamp_ms,
             consumer_group_id=group,
             event_source_arn=arn,
+            access=access,
             enabled=parameters.get("enabled", True),
             filters=filters,
             latest_at_first_poll=parameters.get("latest_at_first_poll", False),

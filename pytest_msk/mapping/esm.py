@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,8 +19,10 @@ from ..events import CLUSTER_ARN
 from ..functions import MAX_MAPPING_TIMEOUT, Function, FunctionError, LambdaFunction
 from ..journal import Attempt, Event, Journal, NotInvoked, PollFailed, Redelivered, State, StateChanged
 from ..topics import Topic
+from .access import Access
 from .background import Background
 from .config import EventSourceMappingConfig, EventSourceMappingError
+from .connection import Connection, read_secret
 from .delivery import Delivery, DeliveryBlocked
 from .destinations import Destination
 from .destinations.opening import OpenedDestination, open_destination
@@ -174,12 +177,10 @@ class EventSourceMapping:
         changes = self._settle()
         if changes:
             return changes[-1]
-        pipeline = self._open()
-        if pipeline is None:
-            return None
         self._stepping = True
         try:
-            return pipeline.step()
+            pipeline = self._open()
+            return None if pipeline is None else pipeline.step()
         except BrokerError as error:
             self._stepping = False
             self._stop_polling(problem_of(error.code).reason)
@@ -528,22 +529,30 @@ class EventSourceMapping:
             opened.close()
 
     def _make_pipeline(self, number: int, waiting: Callable[[], None]) -> Pipeline:
-        return Pipeline(
-            broker=self.broker,
-            config=self.config,
-            function=self.function,
-            destination=self._destination(),
-            mapping_uuid=self.uuid,
-            group=self.consumer_group_id,
-            starting=self.starting,
-            numbers=self._numbers,
-            journal=self.journal,
-            clock=self.clock,
-            timeout=self.timeout,
-            faults=self.faults,
-            client_id=f"{self.uuid}-{number}",
-            waiting=waiting,
-        )
+        try:
+            return Pipeline(
+                broker=self.broker,
+                config=self.config,
+                function=self.function,
+                destination=self._destination(),
+                mapping_uuid=self.uuid,
+                group=self.consumer_group_id,
+                starting=self.starting,
+                numbers=self._numbers,
+                journal=self.journal,
+                clock=self.clock,
+                timeout=self.timeout,
+                faults=self.faults,
+                client_id=f"{self.uuid}-{number}",
+                connection=Connection.open(
+                    self.broker, self.config.access, partial(read_secret, allow_aws=self.allow_aws)
+                ),
+                waiting=waiting,
+            )
+        except BrokerError as error:  # its consumer could not even be made
+            result = problem_of(error.code).result
+            self.journal.append(PollFailed(time_ms=self.clock.now_ms(), error=str(error), result=result))
+            raise
 
     def _open_when_there(self) -> EventPollers | None:
         """The event pollers, or `None` as long as there is no topic to poll."""
@@ -580,8 +589,12 @@ class EventSourceMapping:
             parameters,
             now_ms=self.clock.now_ms(),
             cluster_arn=CLUSTER_ARN,
-            bootstrap_servers=self.broker.bootstrap_servers,
+            bootstrap_servers=self._bootstrap_servers,
         )
+
+    def _bootstrap_servers(self, access: Access) -> str:
+        """Where the pollers read from."""
+        return self.broker.bootstrap_servers if access.auth is None else self.broker.bootstrap_servers_for(access.auth)
 
     def _note(self, changes: tuple[StateChanged, ...]) -> None:
         for change in changes:

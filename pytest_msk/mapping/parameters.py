@@ -25,10 +25,13 @@ __all__ = [
     "SourceAccessConfiguration",
     "StartingPosition",
     "SystemLogLevel",
+    "Unsecured",
 ]
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 FunctionResponseType = Literal["ReportBatchItemFailures"]
+#: How pollers connect where no secret says it.
+Unsecured = Literal["plaintext", "tls", "iam"]
 MetricGroup = Literal["EventCount", "ErrorCount", "KafkaMetrics"]
 SystemLogLevel = Literal["DEBUG", "INFO", "WARN"]
 #: An ARN (SQS, SNS, S3) or `kafka://topic`, as on AWS; or, for tests without AWS, a `Destination` such as
@@ -97,7 +100,7 @@ class MappingParameters(TypedDict, total=False):
     """What `msk_esm` and `EventSourceMapping` take besides function and topic: the API's names in snake_case.
 
     `consumer_group_id` is a shorthand for the block of either kind of Kafka; `filter_quota`, `filter_strict`,
-    `event_pollers`, `filter_metadata`, `latest_at_first_poll`, `null_tombstones`, `strict_order`,
+    `authentication`, `event_pollers`, `filter_metadata`, `latest_at_first_poll`, `null_tombstones`, `strict_order`,
     `retry_backoff_in_seconds` and `transition_in_seconds` are the kit's own, for what AWS lets one change or leaves
     open (spec 1.4, 2.5, 4.1, 4.5, 5.8, 6.1 to 6.3, 7.1).
     """
@@ -112,6 +115,7 @@ class MappingParameters(TypedDict, total=False):
     event_source_arn: str
     self_managed_event_source: SelfManagedEventSource
     source_access_configurations: Sequence[SourceAccessConfiguration]
+    authentication: Unsecured
     filter_criteria: FilterCriteriaBlock
     filter_quota: int
     filter_strict: bool

@@ -41,6 +41,7 @@ from ..topics import Topic
 from .batching import Batcher, Window
 from .concurrency import ConcurrentInvocation
 from .config import EventSourceMappingConfig
+from .connection import Connection
 from .delivery import Delivery, DeliveryState
 from .destinations import Destination
 from .faults import MappingFaults, PollerCrashed
@@ -79,6 +80,7 @@ class Pipeline:
         timeout: seconds of real time that the broker may take.
         faults: what goes wrong because the test wants it to.
         client_id: what the id of its member of the group begins with.
+        connection: how its consumer reaches the broker.
         waiting: called again and again while it waits for the broker.
     """
 
@@ -97,6 +99,7 @@ class Pipeline:
         clock: Clock,
         timeout: float,
         client_id: str,
+        connection: Connection,
         waiting: Callable[[], None] = lambda: None,
         faults: MappingFaults | None = None,
     ) -> None:
@@ -115,12 +118,13 @@ class Pipeline:
             timeout,
             self._faults,
             client_id=client_id,
+            connection=connection,
             waiting=waiting,
         )
         self._poller = self._new_poller()
         #: Whether the test has put the broker out of reach.
         self.out_of_reach = False
-        envelope = Envelope(bootstrap_servers=broker.bootstrap_servers, event_source_arn=config.event_source_arn)
+        envelope = Envelope(bootstrap_servers=connection.bootstrap_servers, event_source_arn=config.event_source_arn)
         self._batcher = Batcher(config.topic, envelope, config.batch_size, numbers=numbers)
         self._window = Window(config.window_ms, clock.now_ms())
         self._encoders: dict[int, RecordEncoder] = {}

@@ -16,8 +16,10 @@ from ..brokers import Broker, Committer, Watermarks
 from ..clock import Deadline
 from ..errors import BrokerError
 from ..records import TimestampType
+from .connection import Connection
 from .faults import MappingFaults, PollerCrashed
 from .fetched import Fetched, FetchedQueue, Run
+from .problems import connection_code
 from .starting import StartingPositions
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Poller:
         timeout: seconds that the broker may take to answer or to let the poller join its group.
         faults: what goes wrong because the test wants it to.
         client_id: what the member's id begins with: the group's members are given partitions in the order of their ids.
+        connection: how its consumer reaches the broker.
         waiting: called again and again while the poller waits for the broker.
     """
 
@@ -80,6 +83,7 @@ class Poller:
         faults: MappingFaults | None = None,
         *,
         client_id: str,
+        connection: Connection,
         waiting: Callable[[], None],
     ) -> None:
         self._broker = broker
@@ -97,8 +101,10 @@ class Poller:
         self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
         self._commit: Committer | None = None
         self._known_partitions = broker.partition_count(self._topic)
-        self._consumer: Consumer = broker.consumer(
+        self._failure: KafkaError | None = None
+        self._consumer: Consumer = connection.consumer(
             group,
+            error_cb=self._on_error,
             client_id=client_id,
             enable_auto_commit=False,
             enable_auto_offset_store=False,
@@ -110,6 +116,11 @@ class Poller:
             queued_max_messages_kbytes=_MEMORY // 1024,
         )
         self._subscribe()
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Note that the client cannot authenticate: it would try again, and for ever."""
+        if error.code() in (error._AUTHENTICATION, error._SSL):
+            self._failure = error
 
     # --- membership
 
@@ -334,6 +345,10 @@ class Poller:
         found = self._consumer.consume(limit, 0) or (self._consumer.consume(1, timeout) if timeout else [])
         if timeout:
             self._waiting()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            text = f"The mapping cannot connect to read {self._topic!r}: {failure.str()} ({failure.name()})."
+            raise BrokerError(text, code=connection_code(failure.name(), failure.str()))
         messages = [message for message in found if message.error() is None]
         for partition, run in groupby(messages, lambda message: message.partition()):
             self._append(cast(int, partition), list(run))

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from ..journal import Attempt, Event, Filtered, NotInvoked, PollFailed
 
-__all__ = ["FUNCTION_CALL_FAILED", "NO_RECORDS_PROCESSED", "OK", "Problem", "last_processing_result", "problem_of"]
+__all__ = [
+    "FUNCTION_CALL_FAILED",
+    "NO_RECORDS_PROCESSED",
+    "OK",
+    "Problem",
+    "connection_code",
+    "last_processing_result",
+    "problem_of",
+]
 
 NO_RECORDS_PROCESSED = "No records processed"
 OK = "OK"
@@ -37,6 +45,18 @@ _CONNECTION = Problem(
 )
 _UNAUTHORIZED = Problem(result="PROBLEM: Cluster failed to authorize Lambda.", reason="EVENT_SOURCE_AUTHZ_ERROR")
 _SASL = Problem(result="PROBLEM: SASL authentication failed.", reason="EVENT_SOURCE_AUTHN_ERROR")
+_NO_SECRET = Problem(
+    result=(
+        "PROBLEM: Connection error. Your event source VPC must be able to connect to Lambda and STS, Secrets Manager "
+        "(if event source authentication is required), and the OnFailure Destination (if one is configured)."
+    )
+)
+_CERTIFICATE = Problem(
+    result="PROBLEM: Provided certificate or private key is invalid.", reason="EVENT_SOURCE_AUTHN_ERROR"
+)
+_CLIENT_CERTIFICATE = Problem(
+    result="PROBLEM: Server failed to authenticate Lambda.", reason="EVENT_SOURCE_AUTHN_ERROR"
+)
 _SERVER_CERTIFICATE = Problem(
     result="PROBLEM: Lambda failed to authenticate server.", reason="EVENT_SOURCE_AUTHN_ERROR"
 )
@@ -48,11 +68,26 @@ _PROBLEMS: Mapping[str, Problem] = {
     "SASL_AUTHENTICATION_FAILED": _SASL,
     "_AUTHENTICATION": _SASL,
     "_SSL": _SERVER_CERTIFICATE,
+    "CLIENT_CERTIFICATE_REFUSED": _CLIENT_CERTIFICATE,
+    "INVALID_CERTIFICATE": _CERTIFICATE,
+    "SECRET_NOT_READABLE": _NO_SECRET,
 }
 
 
+def connection_code(name: str, text: str) -> str:
+    """What `problem_of` knows a failed connection by.
+
+    Args:
+        name: the Kafka client's name of the error.
+        text: its words, which tell a broker that refuses a client's certificate from a client that refuses a broker's.
+    """
+    if name == "_SSL" and "verify failed" not in text and "alert" in text:
+        return "CLIENT_CERTIFICATE_REFUSED"
+    return name
+
+
 def problem_of(code: str | None) -> Problem:
-    """The problem behind an error of the Kafka client, by its name (`TOPIC_AUTHORIZATION_FAILED`, `_TRANSPORT`)."""
+    """The problem behind an error, by the Kafka client's name of it (`TOPIC_AUTHORIZATION_FAILED`) or the kit's own."""
     return _CONNECTION if code is None else _PROBLEMS.get(code, _CONNECTION)
 
 
