@@ -63,7 +63,7 @@ def test_assertions_page_lists_every_assertion_about_a_mapping():
 @pytest.mark.parametrize("test", sorted((ROOT / "docs" / "screens" / "tests").glob("*.py")), ids=lambda path: path.stem)
 def test_each_screen_is_of_a_test_that_fails_and_shows_its_deliveries(pytester, test):
     shutil.copy(test, pytester.path)
-    result = pytester.runpytest("--tb=short")
+    result = pytester.runpytest_subprocess("--tb=short")
     result.assert_outcomes(failed=1)
     section = result.stdout.str().partition("- msk: ")[2]
     screen = (ROOT / "docs" / "screens" / f"{test.stem.removeprefix('test_')}.svg").read_text("utf-8")
