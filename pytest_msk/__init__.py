@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     )
     from .mapping import DeliveryBlocked, EventSourceMapping, EventSourceMappingError, MappingFaults, MappingParameters
     from .mapping.destinations import Destination, DestinationError, FailedBatch, InMemoryDestination
+    from .mapping.metrics import Metrics
     from .provider import KafkaProvider
     from .records import EventRecord, NotAnEventRecord, Record, SchemaMetadata
     from .sandbox import MskEsm, MskTopic
@@ -129,6 +130,7 @@ __all__ = [
     "LambdaFunction",
     "MappingFaults",
     "MappingParameters",
+    "Metrics",
     "MskError",
     "MskEsm",
     "MskEvent",
@@ -253,6 +255,7 @@ _HOMES = {
         "MappingParameters",
     ),
     "mapping.destinations": ("Destination", "DestinationError", "FailedBatch", "InMemoryDestination"),
+    "mapping.metrics": ("Metrics",),
     "provider": ("KafkaProvider",),
     "records": ("EventRecord", "NotAnEventRecord", "Record", "SchemaMetadata"),
     "sandbox": ("MskEsm", "MskTopic"),

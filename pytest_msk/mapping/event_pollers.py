@@ -8,6 +8,7 @@ part in the group's life: they share a thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 
 from .._offsets import count_of
@@ -138,13 +139,18 @@ class EventPollers:
 
     def close(self) -> None:
         """Leave the group; what is under way is given up and not committed."""
-        while self._pipelines:
-            self._pipelines.pop().close()
+        with ExitStack() as stack:  # one that cannot leave does not keep the others in the group
+            for pipeline in self._pipelines:
+                stack.callback(pipeline.close)
+            self._pipelines = []
 
     # --- scaling
 
     def _evaluation_due(self, scaling: Scaling) -> bool:
-        return not self._pipelines or (scaling.automatic and self._clock.now_ms() >= self._evaluations.due_ms)
+        if not self._pipelines:
+            return True
+        varies = scaling.automatic or self.pollers < scaling.minimum  # for want of partitions, which may be added
+        return varies and self._clock.now_ms() >= self._evaluations.due_ms
 
     def _committing(self) -> int | None:
         """The number of the first poller that has done with records and not committed them."""
@@ -171,8 +177,10 @@ class EventPollers:
             gone.append(self._pipelines.pop())
             gone[-1].close()
         self._turn = 0
-        self._assemble()
-        self._tell(gone)
+        try:
+            self._assemble()
+        finally:
+            self._tell(gone)
         return event
 
     def _add(self) -> Pipeline:

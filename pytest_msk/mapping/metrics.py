@@ -22,6 +22,7 @@ from ..journal import (
     Filtered,
     Journal,
     NotInvoked,
+    Place,
     Polled,
     PollersScaled,
     PollFailed,
@@ -119,7 +120,7 @@ class Meter:
     def __init__(self, journal: Journal, lag: Lag) -> None:
         self._journal = journal
         self._lag = lag
-        self._place = 0
+        self._place: Place = (0, 0)
         self._counts: Counter[str] = Counter()
         self._batches: dict[int, int] = {}
         self._positions: dict[int, int] = {}

@@ -256,3 +256,21 @@ def test_provisioned_mode_has_one_poller_unless_more_are_asked_for(msk_topic, ms
 def test_a_number_of_pollers_is_for_on_demand_only(msk_topic, msk_esm):
     with pytest.raises(ValueError, match="in provisioned mode MinimumPollers and MaximumPollers of"):
         msk_esm(print, msk_topic(), event_pollers=2, provisioned_poller_config={"MinimumPollers": 1})
+
+
+def test_partitions_that_are_added_get_their_pollers_at_the_next_evaluation(msk_topic, msk_esm, msk_broker, msk_clock):
+    topic = msk_topic()
+    produce(topic, 1)
+    esm = msk_esm(lambda event, context: None, topic, event_pollers=3)
+    esm.drain()
+    assert esm.event_pollers == 1
+    msk_broker.create_partitions(topic.name, 3)
+    produce(topic, 2)
+    esm.drain()
+    msk_clock.advance(60)
+    esm.step()
+    assert [(e.pollers, e.reason) for e in esm.journal.of(PollersScaled)] == [(1, "start"), (3, "bounds")]
+    assert owners(esm) == [(0,), (1,), (2,)]
+    produce(topic, 1)
+    esm.drain()
+    assert_at_least_once(esm)

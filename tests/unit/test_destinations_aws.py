@@ -33,6 +33,13 @@ def aws():
 
 
 @pytest.fixture
+def broker():
+    broker = EmbeddedBroker()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
 def no_network(monkeypatch):
     """Fails the test instead of letting botocore open a connection."""
 
@@ -139,8 +146,8 @@ def test_nothing_reaches_the_real_aws_by_accident(destination, host):
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("target", [QUEUE, TOPIC, BUCKET], ids=["sqs", "sns", "s3"])
-def test_the_real_aws_is_asked_when_it_is_allowed(target):
-    destination = open_destination(target, broker=EmbeddedBroker(), timeout=5, allow_aws=True)
+def test_the_real_aws_is_asked_when_it_is_allowed(target, broker):
+    destination = open_destination(target, broker=broker, timeout=5, allow_aws=True)
     with pytest.raises(AssertionError, match=r"^https://\S+\.amazonaws\.com/\S* was about to be sent"):
         send(destination)
 
@@ -173,14 +180,14 @@ def test_missing_credentials_end_the_test(monkeypatch, tmp_path):
     ("target", "kind"),
     [(QUEUE, SqsDestination), (TOPIC, SnsDestination), (BUCKET, S3Destination), ("kafka://dead", KafkaDestination)],
 )
-def test_a_name_opens_its_destination(target, kind):
-    destination = open_destination(target, broker=EmbeddedBroker(), timeout=5)
+def test_a_name_opens_its_destination(target, kind, broker):
+    destination = open_destination(target, broker=broker, timeout=5)
     assert isinstance(destination, kind)
     assert isinstance(destination, Destination)
     assert destination.name == target
 
 
 @pytest.mark.parametrize("target", ["arn:aws:kinesis:eu-west-1:123456789012:stream/dead", "dead", ""])
-def test_any_other_name_is_refused(target):
+def test_any_other_name_is_refused(target, broker):
     with pytest.raises(NotSupported, match=rf"^The on-failure destination {target!r} is none of a mapping's"):
-        open_destination(target, broker=EmbeddedBroker(), timeout=5)
+        open_destination(target, broker=broker, timeout=5)
