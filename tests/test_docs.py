@@ -36,3 +36,34 @@ def test_readme_lists_every_parameter_and_what_is_not_run_yet():
     rows, _, refused = section.partition("Not run yet")
     assert re.findall(r"^\| `(\w+)`", rows, re.MULTILINE) == list(MappingParameters.__annotations__)
     assert sorted(re.findall(r"`([a-z_]+)`", refused)) == sorted(_validation._NOT_YET)
+
+
+CONFORMANCE = (ROOT / "docs" / "broker-conformance.md").read_text("utf-8")
+
+
+def test_page_names_every_module_of_the_broker_conformance_suite():
+    section = CONFORMANCE.partition("| module | what it asks |")[2].partition("\n\n")[0]
+    there = {path.stem for path in (ROOT / "tests" / "conformance").glob("test_broker_*.py")}
+    assert set(re.findall(r"test_broker_\w+", section)) == there
+
+
+def test_page_names_tests_that_are_there_for_what_one_node_cannot_show():
+    section = CONFORMANCE.partition("## What one real node cannot show")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 10
+    for what, where, why in rows:
+        assert why.removesuffix(" |").strip(), what
+        modules = where.split(", ")
+        assert modules, what
+        for module in modules:
+            assert "def test_" in (ROOT / module).read_text("utf-8") or "TestCase" in (ROOT / module).read_text("utf-8")
+
+
+def test_the_suite_is_as_large_as_it_claims():
+    """At least 300 tests of the broker run on both kinds; the same test in several versions or cases counts once."""
+    names = {
+        (path.stem, name)
+        for path in (ROOT / "tests" / "conformance").glob("test_broker_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(names) >= 300
