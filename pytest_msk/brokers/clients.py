@@ -237,16 +237,18 @@ def _end(client: QuickConsumer | TrackedProducer, deadline: Deadline, failures: 
                 failures.append(f"a producer still held {left} undelivered records")
         client.close()
     except KafkaException as error:
-        if isinstance(client, TrackedProducer) and error.args[0].code() == KafkaError._FENCED:
-            _end_fenced(client)
+        reason = error.args[0]
+        fenced = reason.code() == KafkaError._FENCED
+        if isinstance(client, TrackedProducer) and reason.fatal() and (fenced or not len(client)):
+            _end_failed(client)
         else:
             failures.append(f"{type(client).__name__}: {error}")
     except Exception as error:  # noqa: BLE001 - whatever a caller's callback raises belongs to the caller's thread
         failures.append(f"{type(client).__name__}: {error}")
 
 
-def _end_fenced(producer: TrackedProducer) -> None:
-    """Close a producer whose transactional id went to another one: nothing of it can be delivered any more."""
+def _end_failed(producer: TrackedProducer) -> None:
+    """Close a producer that its broker has refused for good, by fencing it for one: whoever used it was told so."""
     producer.purge()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # it warns that it cannot abort its transaction

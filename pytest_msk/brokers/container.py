@@ -86,6 +86,9 @@ _SETTINGS: Mapping[str, str] = {
     "transaction.state.log.num.partitions": "1",
     # A group of one starts at once; a production broker waits 3 s for more members.
     "group.initial.rebalance.delay.ms": "0",
+    # A rebalance of the consumer protocol takes a few heartbeats; 5 s lie between two of them by default.
+    "group.consumer.min.heartbeat.interval.ms": "100",
+    "group.consumer.heartbeat.interval.ms": "100",
     # As on MSK: a topic is not created by mere use.
     "auto.create.topics.enable": "false",
 }
