@@ -46,7 +46,9 @@ class QuickConsumer(Consumer):
         self._closed = closed
         self._reset_to = _RESET_TO.get(str(config.get("auto.offset.reset", "largest")))
         strategy = str(config.get("partition.assignment.strategy", ""))
-        self._incremental = "cooperative" in strategy or config.get("group.protocol") == "consumer"
+        # A member of the consumer protocol makes its own id and keeps it when it leaves.
+        self._keeps_id = config.get("group.protocol") == "consumer"
+        self._incremental = "cooperative" in strategy or self._keeps_id
         self._is_open = True
         self._static = bool(config.get("group.instance.id"))
         self._subscribed = False
@@ -81,7 +83,7 @@ class QuickConsumer(Consumer):
         except KafkaException:
             return  # a client with a fatal error, such as one that was fenced, has left already
         deadline = Deadline(_LAST_REBALANCE)
-        while (self.assignment() or self.memberid()) and not deadline.passed:
+        while (self.assignment() or (self.memberid() and not self._keeps_id)) and not deadline.passed:
             self.poll(0.005)  # gives no records: the client has paused what it gives back
 
     def __enter__(self) -> QuickConsumer:

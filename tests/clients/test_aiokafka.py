@@ -131,3 +131,31 @@ def test_administer(msk_broker, name, group):
             await admin.close()
 
     run(scenario())
+
+
+def test_a_transaction_with_its_offsets(msk_broker, topic, group):
+    async def scenario():
+        await produce(msk_broker, topic, b"1", b"2", b"3")
+        settings = {"bootstrap_servers": msk_broker.bootstrap_servers, "transactional_id": f"x-{topic}"}
+        async with consumer(msk_broker, group, topic) as source, aiokafka.AIOKafkaProducer(**settings) as producer:
+            found = await read(source, 3)
+            for end in (producer.abort_transaction, producer.commit_transaction):
+                await producer.begin_transaction()
+                for record in found:
+                    await producer.send_and_wait(topic, value=b"out of " + record.value)
+                positions = {at: await source.position(at) for at in source.assignment()}
+                await producer.send_offsets_to_transaction(positions, group)
+                await end()
+        reader = aiokafka.AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=msk_broker.bootstrap_servers,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        async with reader:
+            return await read(reader, 6)
+
+    found = run(scenario())
+    wanted = [b"1", b"2", b"3", b"out of 1", b"out of 2", b"out of 3"]
+    assert sorted(record.value for record in found) == wanted
+    assert sum(msk_broker.committed(group, topic).values()) == 3

@@ -115,3 +115,23 @@ def wait_for(seen):
     while not seen():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def test_a_transaction_with_its_offsets(msk_broker, topic, group):
+    produce(msk_broker, topic, b"1", b"2", b"3")
+    source = consumer(msk_broker, group, topic, **{"enable.auto.commit": False})
+    found = read(source, 3)
+    producer = Producer({"bootstrap.servers": msk_broker.bootstrap_servers, "transactional.id": f"x-{topic}"})
+    producer.init_transactions(PATIENCE)
+    for end in (producer.abort_transaction, producer.commit_transaction):
+        producer.begin_transaction()
+        for message in found:
+            producer.produce(topic, b"out of " + message.value())
+        positions = source.position(source.assignment())
+        producer.send_offsets_to_transaction(positions, source.consumer_group_metadata(), PATIENCE)
+        assert producer.flush(PATIENCE) == 0
+        end(PATIENCE)
+    source.close()
+    other = consumer(msk_broker, group, topic, **{"isolation.level": "read_committed"})
+    assert sorted(message.value() for message in read(other, 3)) == [b"out of 1", b"out of 2", b"out of 3"]
+    other.close()

@@ -148,3 +148,37 @@ def test_administer_groups(msk_broker, topic, group, opened):
     wait_for(lambda: "Empty" in str(described([group])))
     delete([group])
     assert group not in msk_broker.groups()
+
+
+def test_a_transaction_with_its_offsets(msk_broker, topic, group, opened):
+    produce(opened, msk_broker, topic, b"1", b"2", b"3")
+    source = consumer(opened, msk_broker, group, topic)
+    found = read(source, 3)
+    settings = {"bootstrap_servers": msk_broker.bootstrap_servers, "transactional_id": f"x-{topic}"}
+    producer = opened(kafka.KafkaProducer(**settings))
+    producer.init_transactions()
+    member = source.group_metadata() if hasattr(source, "group_metadata") else group
+    for end in (producer.abort_transaction, producer.commit_transaction):
+        producer.begin_transaction()
+        sent = [producer.send(topic, value=b"out of " + record.value) for record in found]
+        producer.flush(PATIENCE)
+        assert all(one.get(PATIENCE) for one in sent)
+        producer.send_offsets_to_transaction({at: offset_of(source.position(at)) for at in source.assignment()}, member)
+        end()
+    assert sum(msk_broker.committed(group, topic).values()) == 3
+    reader = opened(
+        kafka.KafkaConsumer(
+            topic,
+            bootstrap_servers=msk_broker.bootstrap_servers,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+    )
+    wanted = [b"1", b"2", b"3", b"out of 1", b"out of 2", b"out of 3"]
+    assert sorted(record.value for record in read(reader, 6)) == wanted
+
+
+def offset_of(position):
+    """A position as each version of the library takes it."""
+    fields = {"offset": position, "metadata": "", "leader_epoch": -1}
+    return kafka.structs.OffsetAndMetadata(*(fields[name] for name in kafka.structs.OffsetAndMetadata._fields))

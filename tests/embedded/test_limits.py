@@ -5,19 +5,19 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import KafkaError
 from wire_client import NOW, WireClient
 
 from pytest_msk.brokers.embedded import EmbeddedBroker
 from pytest_msk.brokers.embedded.batch import BatchHeader, encode_batch
+from pytest_msk.brokers.embedded.errors import ErrorCode
 from pytest_msk.brokers.embedded.messages import APIS
+from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
 from pytest_msk.brokers.embedded.messages.records import INIT_PRODUCER_ID
 from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, END_TXN
 from pytest_msk.brokers.embedded.settings import TOPIC_CONFIGS
 from pytest_msk.clock import VirtualClock
 from pytest_msk.errors import BrokerError
-
-QUIET = {"log_level": 0}
 
 
 def test_the_list_is_complete(broker: EmbeddedBroker) -> None:
@@ -51,14 +51,24 @@ def test_limit_consumer_protocol(broker: EmbeddedBroker, client: WireClient) -> 
     classic.subscribe(["t"])
     while not classic.assignment():
         classic.poll(0.05)
-    modern = Consumer(
-        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "group.protocol": "consumer", **QUIET}
-    )
-    modern.subscribe(["t"])
-    message = modern.poll(10)
+    body = {
+        **dict.fromkeys(("instance_id", "rack_id", "subscribed_topic_regex", "server_assignor")),
+        "group_id": "g",
+        "member_id": "m",
+        "member_epoch": 0,
+        "rebalance_timeout_ms": 1,
+        "subscribed_topic_names": ["t"],
+        "topic_partitions": [],
+    }
+    answer = client.ask(CONSUMER_GROUP_HEARTBEAT, body)
+    assert answer["error_code"] == ErrorCode.GROUP_ID_NOT_FOUND
+    assert answer["error_message"] == "Group g is not a consumer group."
+    assert client.ask(CONSUMER_GROUP_HEARTBEAT, {**body, "group_id": "h"})["error_code"] == 0
+    late = broker.consumer("h")
+    late.subscribe(["t"])
+    message = late.poll(10)
     assert message is not None
-    assert message.error().code() == KafkaError._FATAL
-    modern.close()
+    assert message.error().code() == KafkaError.INCONSISTENT_GROUP_PROTOCOL
     assert 76 not in APIS  # share groups
 
 
