@@ -269,6 +269,29 @@ def test_records_that_nobody_took_are_told(server):
     clients.close()
 
 
+def test_a_producer_that_was_fenced_is_closed_without_a_word(server, clients):
+    server.create_topic("t")
+    first = clients.producer(transactional_id="x", log_level=0)
+    first.init_transactions(PATIENCE)
+    first.begin_transaction()
+    first.produce("t", b"zombie")
+    assert first.flush(PATIENCE) == 0
+    clients.producer(transactional_id="x", log_level=0).init_transactions(PATIENCE)
+    with pytest.raises(KafkaException):
+        first.commit_transaction(PATIENCE)
+    clients.close()
+    assert first.close()
+
+
+def test_a_producer_that_is_refused_for_good_is_closed_without_a_word(server, clients):
+    settings = {"transaction_timeout_ms": 900_001, "message_timeout_ms": 900_001, "log_level": 0}
+    refused = clients.producer(transactional_id="x", **settings)
+    with pytest.raises(KafkaException):
+        refused.init_transactions(PATIENCE)
+    clients.close()
+    assert refused.close()
+
+
 def test_an_error_in_a_callers_callback_is_told(server, clients):
     server.create_topic("t")
     consumer = clients.consumer("g")

@@ -16,6 +16,7 @@ __all__ = ["Topic", "Topics", "check_topic_configs", "check_topic_name"]
 _LEGAL = frozenset(string.ascii_letters + string.digits + "._-")
 _MAX_NAME = 249
 _MAX_PARTITIONS = 10_000
+_LAGS = ("min.compaction.lag.ms", "max.compaction.lag.ms")
 
 
 def check_topic_name(name: str) -> None:
@@ -51,6 +52,11 @@ def check_topic_configs(configs: Mapping[str, str | None]) -> dict[str, str]:
         if value is None:
             raise Refused(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {name}")
         checked[name] = key.check(value)
+    low, high = (int(checked.get(name) or TOPIC_CONFIGS[name].default or 0) for name in _LAGS)
+    if low > high:
+        raise Refused(
+            ErrorCode.INVALID_CONFIG, f"conflict topic config setting {_LAGS[0]} ({low}) > {_LAGS[1]} ({high})"
+        )
     return checked
 
 
