@@ -54,6 +54,14 @@ def test_a_reader_at_any_offset_is_given_what_comes_next(offset: int) -> None:
     assert [each.offset for each in log.records(offset)] == [each for each in (3, 4) if each >= offset]
 
 
+def test_a_reader_in_a_gap_is_not_given_what_lies_before_it() -> None:
+    log = log_of((b"a", b"1"), (b"b", b"1"), (b"b", b"2"))
+    log.compact(COMPACT, NOW + WEEK + 10)
+    assert seen(log) == [(0, b"a", b"1"), (2, b"b", b"2")]
+    (raw,), _ = log.read(1, 1, at_least_one=True)
+    assert BatchHeader.read(raw).base_offset == 2
+
+
 def test_a_batch_that_lost_records_keeps_its_range_its_checksum_and_its_timestamps() -> None:
     log = log_of(((b"a", b"1"), (b"b", b"1"), (b"a", b"2")))
     log.compact(COMPACT, NOW + WEEK + 10)

@@ -311,3 +311,18 @@ def test_compacted_topics_ignore_retention(extra: int) -> None:
     append(log, b"a")
     assert not log.retain(LogConfig(delete=False, compact=True, retention_ms=0), NOW + 10 + extra)
     assert log.retain(LogConfig(retention_ms=0), NOW + 10 + extra)
+
+
+def test_the_end_of_a_transaction_in_a_higher_epoch_keeps_the_older_producer_out() -> None:
+    log = PartitionLog("t", 0)
+    append(log, b"a", producer_id=7, producer_epoch=0, base_sequence=0, attributes=0x10)
+    assert log.in_transaction(7)
+    log.end_transaction(7, 1, commit=False, now_ms=NOW)
+    assert not log.in_transaction(7)
+    zombie = batch(b"b", producer_id=7, producer_epoch=0, base_sequence=1, attributes=0x10)
+    assert refused(log, zombie).code is ErrorCode.INVALID_PRODUCER_EPOCH
+    with pytest.raises(Refused) as caught:
+        log.end_transaction(7, 0, commit=True, now_ms=NOW)
+    assert caught.value.code is ErrorCode.INVALID_PRODUCER_EPOCH
+    assert (log.end_offset, log.offsets()) == (2, (range(1),))
+    assert append(log, b"c", producer_id=7, producer_epoch=1, base_sequence=0) == 2
