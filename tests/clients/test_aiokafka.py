@@ -159,3 +159,30 @@ def test_a_transaction_with_its_offsets(msk_broker, topic, group):
     wanted = [b"1", b"2", b"3", b"out of 1", b"out of 2", b"out of 3"]
     assert sorted(record.value for record in found) == wanted
     assert sum(msk_broker.committed(group, topic).values()) == 3
+
+
+@pytest.mark.msk(broker="embedded:3")
+def test_producer_and_consumer_go_on_when_a_broker_goes_down(msk_broker, topic, group):
+    async def scenario():
+        found = []
+        async with (
+            aiokafka.AIOKafkaProducer(bootstrap_servers=msk_broker.bootstrap_servers, acks="all") as producer,
+            consumer(msk_broker, group, topic) as one,
+        ):
+            for number in range(10):
+                await producer.send_and_wait(topic, b"%d" % number, partition=number % 2)
+            found += await read(one, 10)
+            await one.commit()
+            msk_broker.nodes.coordinator(group).stop()
+            msk_broker.nodes.start()
+            msk_broker.nodes[1].stop()
+            for number in range(10, 20):
+                await producer.send_and_wait(topic, b"%d" % number, partition=number % 2)
+            found += await read(one, 10)
+            await one.commit()
+            msk_broker.nodes.start()
+        return found
+
+    found = run(scenario())
+    assert sorted(int(record.value) for record in found) == list(range(20))
+    assert msk_broker.committed(group, topic) == {0: 10, 1: 10}
