@@ -71,3 +71,37 @@ def test_each_screen_is_of_a_test_that_fails_and_shows_its_deliveries(pytester, 
     lines = [line for line in section.splitlines()[1:] if re.match(r" *\+\d+\.\d{3} ", line)]
     assert lines
     assert [line for line in lines if re.sub(r"\s+", "", line) not in shown] == [], "run: python docs/screens"
+    rows, _, refused = section.partition("Not run yet")
+    assert re.findall(r"^\| `(\w+)`", rows, re.MULTILINE) == list(MappingParameters.__annotations__)
+    assert sorted(re.findall(r"`([a-z_]+)`", refused)) == sorted(_validation._NOT_YET)
+
+
+CONFORMANCE = (ROOT / "docs" / "broker-conformance.md").read_text("utf-8")
+
+
+def test_page_names_every_module_of_the_broker_conformance_suite():
+    section = CONFORMANCE.partition("| module | what it asks |")[2].partition("\n\n")[0]
+    there = {path.stem for path in (ROOT / "tests" / "conformance").glob("test_broker_*.py")}
+    assert set(re.findall(r"test_broker_\w+", section)) == there
+
+
+def test_page_names_tests_that_are_there_for_what_one_node_cannot_show():
+    section = CONFORMANCE.partition("## What one real node cannot show")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 10
+    for what, where, why in rows:
+        assert why.removesuffix(" |").strip(), what
+        modules = where.split(", ")
+        assert modules, what
+        for module in modules:
+            assert "def test_" in (ROOT / module).read_text("utf-8") or "TestCase" in (ROOT / module).read_text("utf-8")
+
+
+def test_the_suite_is_as_large_as_it_claims():
+    """At least 300 tests of the broker run on both kinds; the same test in several versions or cases counts once."""
+    names = {
+        (path.stem, name)
+        for path in (ROOT / "tests" / "conformance").glob("test_broker_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(names) >= 300
