@@ -11,7 +11,7 @@ from pytest_msk.brokers.security import Security
 
 pytest_plugins = ["pytester"]
 
-# pytester forgets the modules that a run in this process was the first to import; the package would keep their names.
+# A run within a test forgets the modules that it was the first to import, and the package would keep names of two.
 for name in pytest_msk.__all__:
     getattr(pytest_msk, name)
 
