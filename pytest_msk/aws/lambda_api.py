@@ -14,6 +14,7 @@ from ..functions import LambdaFunction
 from ..mapping import EventSourceMappingConfig, EventSourceMappingError, MappingParameters
 from ..mapping import _validation as validation
 from ..mapping.access import Access
+from ..mapping.parameters import Unsecured
 from ._interception import Call, Operation
 from ._rest_json import ApiError, Parameters, members
 from .cluster import MskCluster
@@ -79,6 +80,7 @@ class LambdaApi:
         cluster = self._cluster(source, call)
         if cluster is not None:
             parameters["transition_in_seconds"] = cluster.transition_in_seconds
+            parameters["authentication"] = _without_secret(cluster, parameters)
         esm = self._sandbox.mapping(function, topics[0], **parameters)
         deployed = DeployedMapping(
             esm=esm,
@@ -209,6 +211,16 @@ class LambdaApi:
         for key in cast("list[str]", call.parameters["TagKeys"]):
             mapping.tags.pop(key, None)
         return {}
+
+
+def _without_secret(cluster: MskCluster, parameters: MappingParameters) -> Unsecured:
+    """How pollers connect to a cluster if no secret says it: by IAM if that is on, else unauthenticated (spec 8.1)."""
+    if "iam" in cluster.authentication:
+        return "iam"
+    secrets = [item for item in parameters.get("source_access_configurations", ()) if "URI" in item]
+    if "unauthenticated" not in cluster.authentication and not secrets:
+        raise _invalid("Required 'sourceAccessConfigurations' parameter is missing.")
+    return "plaintext"
 
 
 def _position(marker: str | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..filters.criteria import MAX_FILTERS, FilterCriteria, InvalidFilter
 from . import _validation as validation
@@ -57,7 +57,7 @@ class EventSourceMappingConfig:
     starting_position_ms: int | None = None
     consumer_group_id: str | None = None
     event_source_arn: str | None = None
-    access: Access = Access()
+    access: Access = field(default_factory=Access)
     enabled: bool = True
     filters: FilterCriteria
     latest_at_first_poll: bool = False

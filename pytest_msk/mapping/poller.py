@@ -19,7 +19,7 @@ from ..records import TimestampType
 from .connection import Connection
 from .faults import MappingFaults, PollerCrashed
 from .fetched import Fetched, FetchedQueue, Run
-from .problems import connection_code
+from .problems import connection_code, is_tls_alert
 from .starting import StartingPositions
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Poller:
 
     def _on_error(self, error: KafkaError) -> None:
         """Note that the client cannot authenticate: it would try again, and for ever."""
-        if error.code() in (error._AUTHENTICATION, error._SSL):
+        if error.code() in (error._AUTHENTICATION, error._SSL) or is_tls_alert(error.str()):
             self._failure = error
 
     # --- membership

@@ -13,6 +13,7 @@ __all__ = [
     "OK",
     "Problem",
     "connection_code",
+    "is_tls_alert",
     "last_processing_result",
     "problem_of",
 ]
@@ -81,9 +82,12 @@ def connection_code(name: str, text: str) -> str:
         name: the Kafka client's name of the error.
         text: its words, which tell a broker that refuses a client's certificate from a client that refuses a broker's.
     """
-    if name == "_SSL" and "verify failed" not in text and "alert" in text:
-        return "CLIENT_CERTIFICATE_REFUSED"
-    return name
+    return "CLIENT_CERTIFICATE_REFUSED" if is_tls_alert(text) else name
+
+
+def is_tls_alert(text: str) -> bool:
+    """Whether an error of the Kafka client says that the broker broke the handshake off: only its words tell."""
+    return "SSL routines" in text and " alert " in text
 
 
 def problem_of(code: str | None) -> Problem:

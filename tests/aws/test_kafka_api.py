@@ -196,3 +196,17 @@ def test_two_clusters_of_a_region_have_different_names(msk_cluster):
     msk_cluster("orders", region="eu-west-1")
     with pytest.raises(ValueError, match="already"):
         msk_cluster("orders")
+
+
+def test_each_method_has_the_addresses_of_its_listener(msk_cluster, msk_broker, kafka):
+    cluster = msk_cluster(authentication=["unauthenticated", "mtls", "scram"])
+    found = kafka.get_bootstrap_brokers(ClusterArn=cluster.arn)
+    found.pop("ResponseMetadata")
+    assert found == {
+        "BootstrapBrokerString": msk_broker.bootstrap_servers,
+        "BootstrapBrokerStringTls": msk_broker.bootstrap_servers_for("mtls"),
+        "BootstrapBrokerStringSaslScram": msk_broker.bootstrap_servers_for("scram"),
+    }
+    info = kafka.describe_cluster(ClusterArn=cluster.arn)["ClusterInfo"]
+    assert info["EncryptionInfo"]["EncryptionInTransit"]["ClientBroker"] == "TLS_PLAINTEXT"
+    assert info["ClientAuthentication"]["Sasl"] == {"Scram": {"Enabled": True}, "Iam": {"Enabled": False}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import boto3
 import botocore.exceptions
@@ -10,7 +11,7 @@ import botocore.session
 import pytest
 from deployment import package
 
-from pytest_msk import assert_at_least_once
+from pytest_msk import BrokerError, assert_at_least_once
 
 
 @contextlib.contextmanager
@@ -370,3 +371,48 @@ def test_mappings_are_closed_with_the_test(pytester):
         """
     )
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+# --- authentication
+
+
+@pytest.mark.msk(broker="embedded")
+def test_pollers_use_iam_where_it_is_on(msk_topic, msk_cluster, msk_broker, functions, function):
+    function()
+    events = []
+    msk_cluster.bind("charge", lambda event, context: events.append(event))
+    cluster = msk_cluster("secure", authentication=["iam", "unauthenticated"])
+    topic = msk_topic()
+    topic.produce("x")
+    asked = {"FunctionName": "charge", "EventSourceArn": cluster.arn, "Topics": [topic.name]}
+    msk_cluster.mapping(functions.create_event_source_mapping(**asked)["UUID"]).drain()
+    assert events[0]["bootstrapServers"] == msk_broker.bootstrap_servers_for("iam")
+
+
+def test_pollers_use_the_secret_that_is_given(msk_topic, msk_cluster, msk_broker, functions, function):
+    function()
+    events = []
+    msk_cluster.bind("charge", lambda event, context: events.append(event))
+    secrets = boto3.client("secretsmanager", region_name="us-east-1")
+    text = json.dumps({"username": "alice", "password": "wrong"})
+    arn = secrets.create_secret(Name="AmazonMSK_orders", SecretString=text)["ARN"]
+    cluster = msk_cluster("secure", authentication=["scram"])
+    topic = msk_topic()
+    topic.produce("x")
+    asked = {"FunctionName": "charge", "EventSourceArn": cluster.arn, "Topics": [topic.name]}
+    with pytest.raises(functions.exceptions.InvalidParameterValueException) as raised:
+        functions.create_event_source_mapping(**asked)
+    assert error(raised)[1] == "Required 'sourceAccessConfigurations' parameter is missing."
+    access = [{"Type": "SASL_SCRAM_512_AUTH", "URI": arn}]
+    made = functions.create_event_source_mapping(**asked, SourceAccessConfigurations=access)
+    assert made["SourceAccessConfigurations"] == access
+    with pytest.raises(BrokerError):
+        msk_cluster.mapping(made["UUID"]).drain()
+    found = functions.get_event_source_mapping(UUID=made["UUID"])
+    assert found["LastProcessingResult"] == "PROBLEM: SASL authentication failed."
+    assert (found["State"], found["StateTransitionReason"]) == ("Disabled", "EVENT_SOURCE_AUTHN_ERROR")
+    secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"username": "alice", "password": "alice's secret"}))
+    functions.update_event_source_mapping(UUID=made["UUID"], Enabled=True)
+    msk_cluster.mapping(made["UUID"]).drain()
+    assert functions.get_event_source_mapping(UUID=made["UUID"])["LastProcessingResult"] == "OK"
+    assert events[0]["bootstrapServers"] == msk_broker.bootstrap_servers_for("scram")
