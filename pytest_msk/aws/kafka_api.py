@@ -161,9 +161,8 @@ def _authentication(cluster: MskCluster) -> Parameters:
 
 
 def _encryption(cluster: MskCluster) -> Parameters:
-    on = bootstrap_strings(cluster)
-    plain = "BootstrapBrokerString" in on
-    secure = len(on) > plain
+    plain = "unauthenticated" in cluster.authentication
+    secure = len(cluster.authentication) > plain
     return {
         "EncryptionInTransit": {
             "ClientBroker": "TLS_PLAINTEXT" if plain and secure else "PLAINTEXT" if plain else "TLS",

@@ -52,6 +52,21 @@ def test_an_application_that_asks_for_the_brokers_can_produce(msk_cluster, msk_t
     assert [record.value for record in topic.records()] == [b"x"]
 
 
+@pytest.mark.msk(broker="embedded")
+@pytest.mark.parametrize(
+    ("method", "name"), [("mtls", "Tls"), ("scram", "SaslScram"), ("iam", "SaslIam")], ids=["mtls", "scram", "iam"]
+)
+def test_the_brokers_are_those_of_each_method_that_is_on(msk_broker, msk_cluster, msk_topic, kafka, method, name):
+    topic = msk_topic()
+    answer = kafka.get_bootstrap_brokers(ClusterArn=msk_cluster(authentication=[method]).arn)
+    servers = answer[f"BootstrapBrokerString{name}"]
+    assert [key for key in answer if key.startswith("Bootstrap")] == [f"BootstrapBrokerString{name}"]
+    producer = confluent_kafka.Producer(msk_broker.client_config(auth=method, bootstrap_servers=servers))
+    producer.produce(topic.name, b"x")
+    assert producer.flush(20) == 0
+    assert [record.value for record in topic.records()] == [b"x"]
+
+
 def test_clusters_are_listed_with_those_of_moto(msk_cluster, kafka):
     group = {"InstanceType": "kafka.m5.large", "ClientSubnets": ["subnet-1"]}
     created = kafka.create_cluster(

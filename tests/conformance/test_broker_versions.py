@@ -690,5 +690,106 @@ def test_consumer_group_describe(wire, group, topic, version):
     beat(wire, group, member, -1)
 
 
+# --- security
+
+
+@every_version("SaslHandshake")
+def test_sasl_handshake_where_there_is_no_sasl(wire, version):
+    assert ask(wire, "SaslHandshake", version, mechanism="PLAIN") == {"error_code": 34, "mechanisms": []}
+
+
+@every_version("SaslAuthenticate")
+def test_sasl_authenticate_where_there_is_no_sasl(wire, version):
+    assert ask(wire, "SaslAuthenticate", version, auth_bytes=b"x") == {
+        "error_code": 34,
+        "error_message": "SaslAuthenticate request received after successful authentication",
+        "auth_bytes": b"",
+        "session_lifetime_ms": 0,
+    }
+
+
+@pytest.fixture
+def user(wire):
+    """A user with a SCRAM credential, spoken by hand; its deletion is part of its test."""
+    name = f"user-{uuid.uuid4().hex[:8]}"
+    made = {"name": name, "mechanism": 2, "iterations": 4096, "salt": b"s" * 16, "salted_password": b"p" * 64}
+    (answer,) = ask(wire, "AlterUserScramCredentials", deletions=[], upsertions=[made])["results"]
+    assert (answer["user"], answer["error_code"]) == (name, 0)
+    return name
+
+
+def described_user(wire, name, version=None):
+    answer = ask(wire, "DescribeUserScramCredentials", version, users=[{"name": name}])
+    assert answer["error_code"] == 0
+    (found,) = answer["results"]
+    assert found["user"] == name
+    return found
+
+
+@every_version("DescribeUserScramCredentials")
+def test_describe_user_scram_credentials(wire, user, version):
+    found = until(lambda: described_user(wire, user, version), lambda seen: seen["error_code"] == 0)
+    assert found["credential_infos"] == [{"mechanism": 2, "iterations": 4096}]
+    ask(wire, "AlterUserScramCredentials", deletions=[{"name": user, "mechanism": 2}], upsertions=[])
+
+
+@every_version("AlterUserScramCredentials")
+def test_alter_user_scram_credentials(wire, user, version):
+    until(lambda: described_user(wire, user)["error_code"], lambda code: code == 0)
+    deletion = {"name": user, "mechanism": 2}
+    (answer,) = ask(wire, "AlterUserScramCredentials", version, deletions=[deletion], upsertions=[])["results"]
+    assert (answer["user"], answer["error_code"]) == (user, 0)
+    until(lambda: described_user(wire, user)["error_code"], lambda code: code == 91)
+    (answer,) = ask(wire, "AlterUserScramCredentials", version, deletions=[deletion], upsertions=[])["results"]
+    assert (answer["user"], answer["error_code"]) == (user, 91)
+
+
+WHOSE = {"principal": "User:somebody", "host": "*"}
+
+
+@pytest.fixture
+def binding(wire):
+    """An ACL about a topic that is not there, deleted after the test."""
+    made = {"resource_type": 2, "resource_name": f"t-{uuid.uuid4().hex[:8]}", "pattern_type": 3, **WHOSE}
+    made |= {"operation": 3, "permission_type": 3}
+    yield made
+    ask(wire, "DeleteAcls", filters=[made])
+
+
+def described_acls(wire, binding, version=None):
+    answer = ask(wire, "DescribeAcls", version, **binding)
+    assert answer["error_code"] == 0
+    return answer["resources"]
+
+
+@every_version("CreateAcls")
+def test_create_acls(wire, binding, version):
+    (answer,) = ask(wire, "CreateAcls", version, creations=[binding])["results"]
+    assert answer["error_code"] == 0
+    until(lambda: described_acls(wire, binding))
+
+
+@every_version("DescribeAcls")
+def test_describe_acls(wire, binding, version):
+    assert described_acls(wire, binding, version) == []
+    ask(wire, "CreateAcls", creations=[binding])
+    (found,) = until(lambda: described_acls(wire, binding, version))
+    assert found == {
+        **{name: binding[name] for name in ("resource_type", "resource_name", "pattern_type")},
+        "acls": [{**WHOSE, "operation": 3, "permission_type": 3}],
+    }
+
+
+@every_version("DeleteAcls")
+def test_delete_acls(wire, binding, version):
+    ask(wire, "CreateAcls", creations=[binding])
+    until(lambda: described_acls(wire, binding))
+    (answer,) = ask(wire, "DeleteAcls", version, filters=[binding])["results"]
+    (deleted,) = answer["matching_acls"]
+    assert (answer["error_code"], deleted["error_code"]) == (0, 0)
+    assert {name: deleted[name] for name in binding} == binding
+    until(lambda: described_acls(wire, binding), lambda seen: seen == [])
+
+
 def test_every_api_is_asked_in_every_version():
     assert kafka_api.covered == set(APIS)

@@ -79,6 +79,9 @@ def topics(*names):
 def test_an_api_without_a_guard_is_everybodys():
     request = {"x": 1}
     assert check(18, request)[0] is request
+    guards = Guards(Topics(), auto_create=False)
+    everybodys = {api.name for key, api in APIS.items() if guards.of(key) is None}
+    assert everybodys == {"ApiVersions", "SaslHandshake", "SaslAuthenticate"}
 
 
 @pytest.mark.parametrize(
@@ -329,7 +332,41 @@ def test_transactions_are_told_to_who_may_describe_them():
     passed, call = check(65, {"transactional_ids": ["x", "y"]}, *rights)
     assert passed["transactional_ids"] == ["x"]
     (refused,) = call.amended({"transactions": []})["transactions"]
-    assert refused == {"error_code": 53, "transactional_id": "y"}
+    assert refused == {"error_code": 53, "transactional_id": "y", "topics": []}
+    found = {"error_code": 0, "transactional_id": "x", "topics": [{"name": "a"}, {"name": "b"}]}
+    _, call = check(65, {"transactional_ids": ["x"]}, *rights, (Operation.DESCRIBE, TOPIC, "b"))
+    assert call.amended({"transactions": [found]})["transactions"][0]["topics"] == [{"name": "b"}]
     _, call = check(66, {}, *rights)
     found = [{"transactional_id": "x"}, {"transactional_id": "y"}]
     assert call.amended({"transactions": found})["transactions"] == found[:1]
+
+
+@pytest.mark.parametrize("right", [Operation.CLUSTER_ACTION, Operation.ALTER, None])
+def test_markers_are_written_by_brokers_and_administrators(right):
+    marker = {"producer_id": 7, "topics": [{"name": "a", "partitions": [0, 1]}]}
+    rights = [] if right is None else [(right, ResourceType.CLUSTER, "kafka-cluster")]
+    passed, call = check(27, {"markers": [marker]}, *rights, version=1)
+    assert (passed is None) is (right is None)
+    if right is None:
+        (refused,) = call.answered["markers"]
+        assert refused["producer_id"] == 7
+        assert [each["error_code"] for each in refused["topics"][0]["partitions"]] == [31, 31]
+        assert APIS[27].encode_response(1, call.answered)
+
+
+def described(group, *names):
+    topics = [{"topic_name": name, "partitions": [0]} for name in names]
+    member = {"assignment": {"topic_partitions": topics[:1]}, "target_assignment": {"topic_partitions": topics}}
+    return {"group_id": group, "error_code": 0, "members": [member], "authorized_operations": 1 << 3}
+
+
+def test_a_group_of_the_consumer_protocol_is_described_to_who_may_see_it_and_its_topics():
+    rights = [(Operation.DESCRIBE, GROUP, "g"), (Operation.DESCRIBE, GROUP, "h"), (Operation.DESCRIBE, TOPIC, "a")]
+    passed, call = check(69, {"group_ids": ["g", "h", "i", "j"]}, *rights)
+    assert passed["group_ids"] == ["g", "h"]
+    answer = call.amended({"groups": [described("g", "a"), described("h", "a", "b")]})
+    told = {group["group_id"]: (group["error_code"], len(group["members"])) for group in answer["groups"]}
+    assert told == {"g": (0, 1), "h": (29, 0), "i": (30, 0), "j": (30, 0)}
+    assert answer["groups"][0]["authorized_operations"] == 1 << Operation.DESCRIBE
+    unknown = call.amended({"groups": [{"group_id": "g", "error_code": 69, "error_message": "no"}]})
+    assert unknown["groups"][0]["error_code"] == 69

@@ -172,7 +172,9 @@ def consumer_group_describe(may: Authorizer, call: GuardedCall, request: Struct)
     denied = [group for group in request["group_ids"] if not may.allows(Operation.DESCRIBE, GROUP, group)]
 
     def seen(group: Struct) -> Struct:
-        assignments = [member[name] for member in group["members"] for name in ("assignment", "target_assignment")]
+        assignments = [
+            member[name] for member in group.get("members", ()) for name in ("assignment", "target_assignment")
+        ]
         names = {topic["topic_name"] for assignment in assignments for topic in assignment["topic_partitions"]}
         if all(may.allows(Operation.DESCRIBE, TOPIC, name) for name in names):
             narrow(may, group, "authorized_operations", GROUP, group["group_id"])

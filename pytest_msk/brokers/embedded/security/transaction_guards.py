@@ -69,6 +69,14 @@ def add_partitions(may: Authorizer, call: GuardedCall, request: Struct) -> Struc
 def describe_transactions(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
     ids = request["transactional_ids"]
     denied = [each for each in ids if not may.allows(Operation.DESCRIBE, TRANSACTION, each)]
+
+    def amend(answer: Struct) -> Struct:
+        for transaction in answer["transactions"]:
+            topics = transaction.get("topics", ())
+            transaction["topics"] = [each for each in topics if may.allows(Operation.DESCRIBE, TOPIC, each["name"])]
+        return answer
+
+    call.amend(amend)
     add(call, "transactions", [{"error_code": CODES[TRANSACTION], "transactional_id": each} for each in denied])
     return {**request, "transactional_ids": [each for each in ids if each not in denied]}
 
