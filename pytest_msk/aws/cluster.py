@@ -40,6 +40,7 @@ class MskCluster:
         tags: by key.
         scram_secrets: ARNs of the secrets that are associated with it.
         transition_in_seconds: how long creating, updating, enabling and disabling a mapping takes on the clock.
+        permissions: whether execution roles are held to their policies in moto's IAM.
         created: when it was made.
     """
 
@@ -55,6 +56,7 @@ class MskCluster:
     tags: dict[str, str] = field(default_factory=dict)
     scram_secrets: list[str] = field(default_factory=list)
     transition_in_seconds: float = 0
+    permissions: bool = False
     created: datetime
 
     @classmethod
@@ -71,6 +73,7 @@ class MskCluster:
         account_id: str = DEFAULT_ACCOUNT_ID,
         tags: Mapping[str, str] | None = None,
         transition_in_seconds: float = 0,
+        permissions: bool = False,
         created: datetime | None = None,
     ) -> MskCluster:
         """A cluster with a new ARN.
@@ -106,5 +109,6 @@ class MskCluster:
             account_id=account_id,
             tags=dict(tags or {}),
             transition_in_seconds=transition_in_seconds,
+            permissions=permissions,
             created=created or datetime.now(timezone.utc),
         )

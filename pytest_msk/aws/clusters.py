@@ -53,6 +53,7 @@ class MskClusters:
         account_id: str = DEFAULT_ACCOUNT_ID,
         tags: Mapping[str, str] | None = None,
         transition_in_seconds: float = 0,
+        permissions: bool = False,
     ) -> MskCluster:
         """Make an ACTIVE cluster; its bootstrap brokers are the broker's addresses.
 
@@ -68,6 +69,7 @@ class MskClusters:
             tags: by key.
             transition_in_seconds: how long creating, updating, enabling and disabling one of its mappings takes on the
                 clock; AWS needs up to 90 seconds (spec 2.5). Meanwhile other calls get `ResourceInUseException`.
+            permissions: hold the execution roles of its mappings' functions to their policies in moto's IAM (spec 10).
 
         Raises:
             ValueError: MSK would not take an argument, or there is a cluster of that name.
@@ -84,6 +86,7 @@ class MskClusters:
             account_id=account_id,
             tags=tags,
             transition_in_seconds=transition_in_seconds,
+            permissions=permissions,
             created=datetime.fromtimestamp(self._sandbox.clock.now_ms() / 1000, timezone.utc),
         )
         for other in self._clusters.values():

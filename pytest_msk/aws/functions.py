@@ -68,6 +68,13 @@ class AwsFunctions:
         found = None if name is None else self._moto(name)
         return None if name is None or found is None else _arn(name, found)
 
+    def role(self, text: str, call: Call) -> str:
+        """The ARN of the execution role of a function that there is."""
+        name = _parse(text, call)
+        found = None if name is None else self._moto(name)
+        assert found is not None
+        return str(found.role)
+
     @staticmethod
     def _moto(name: _Name) -> MotoFunction | None:
         from moto.awslambda.exceptions import LambdaClientError

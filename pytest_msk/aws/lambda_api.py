@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..functions import LambdaFunction
@@ -20,6 +21,7 @@ from ._rest_json import ApiError, Parameters, members
 from .cluster import MskCluster
 from .deployed import DeployedMapping
 from .functions import AwsFunctions
+from .permissions import RolePermissions
 
 if TYPE_CHECKING:
     from moto.awslambda.models import LambdaBackend
@@ -81,7 +83,12 @@ class LambdaApi:
         if cluster is not None:
             parameters["transition_in_seconds"] = cluster.transition_in_seconds
             parameters["authentication"] = _without_secret(cluster, parameters)
+        role = self._role(cluster, name, call)
+        if role is not None and cluster is not None:
+            role.check_creation(cluster, cast("Mapping[str, object]", parameters))
         esm = self._sandbox.mapping(function, topics[0], **parameters)
+        if role is not None and cluster is not None:
+            esm.check_access = partial(role.check_polling, esm, cluster)
         deployed = DeployedMapping(
             esm=esm,
             function_arn=arn,
@@ -135,6 +142,13 @@ class LambdaApi:
             )
         return cluster
 
+    def _role(self, cluster: MskCluster | None, function: str, call: Call) -> RolePermissions | None:
+        """The execution role of a function, where the cluster's mappings are held to it."""
+        if cluster is None or not cluster.permissions:
+            return None
+        arn = self._functions.role(function, call)
+        return RolePermissions(arn, account_id=call.account_id, region=call.region)
+
     # --- one mapping
 
     def _with(self, call: Call, answer: Callable[[DeployedMapping], Parameters]) -> Parameters | None:
@@ -160,7 +174,14 @@ class LambdaApi:
 
         def update(found: DeployedMapping) -> Parameters:
             function, arn = (None, found.function_arn) if name is None else self._function(name, call)
-            found.esm.update(function=function, **_in_snake_case(asked))
+            cluster = self._clusters.get(found.esm.config.event_source_arn or "")
+            role = self._role(cluster, arn, call)
+            changes = _in_snake_case(asked)
+            if role is not None and cluster is not None:
+                role.check_creation(cluster, {**found.esm.parameters, **changes})
+            found.esm.update(function=function, **changes)
+            if role is not None and cluster is not None:
+                found.esm.check_access = partial(role.check_polling, found.esm, cluster)
             found.modified_ms, found.function_arn = found.esm.clock.now_ms(), arn
             return found.configuration(changed=True)
 

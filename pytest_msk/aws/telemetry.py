@@ -15,6 +15,7 @@ from ..errors import MskError
 from ..journal import Event
 from ..mapping.metrics import Counts
 from ..mapping.parameters import SystemLogLevel
+from .client import moto_client
 from .deployed import DeployedMapping
 from .system_logs import SystemLogs
 
@@ -148,21 +149,7 @@ class Telemetry:
         )
 
     def _client(self, service: str) -> Any:
-        """A client whose calls moto answers in the mapping's account."""
-        import boto3  # type: ignore[import-untyped]
-
-        client = boto3.client(
-            service,
-            region_name=self._deployed.region,
-            aws_access_key_id="pytest-msk",
-            aws_secret_access_key="pytest-msk",
-        )
-
-        def name_account(request: Any, **_: object) -> None:
-            request.headers["x-moto-account-id"] = self._deployed.account_id
-
-        client.meta.events.register("request-created", name_account)
-        return client
+        return moto_client(service, region=self._deployed.region, account_id=self._deployed.account_id)
 
 
 def _ensure(logs: Any, group: str, stream: str) -> None:

@@ -96,6 +96,8 @@ class EventSourceMapping:
         self._opened: OpenedDestination | None = None
         self._background: Background | None = None
         self._stepping = self._closed = self._polls_in_background = False
+        #: Called before the pollers connect; what it raises as a `BrokerError` keeps them from it.
+        self.check_access: Callable[[], None] = lambda: None
         #: What an update that is under way makes of configuration, function and parameters when it is complete.
         self._coming: tuple[EventSourceMappingConfig, LambdaFunction, MappingParameters] | None = None
         self._lifecycle = Lifecycle(self.clock.now_ms())
@@ -530,6 +532,7 @@ class EventSourceMapping:
 
     def _make_pipeline(self, number: int, waiting: Callable[[], None]) -> Pipeline:
         try:
+            self.check_access()
             return Pipeline(
                 broker=self.broker,
                 config=self.config,

@@ -52,6 +52,12 @@ _NO_SECRET = Problem(
         "(if event source authentication is required), and the OnFailure Destination (if one is configured)."
     )
 )
+_ROLE = Problem(
+    result=(
+        "PROBLEM: Lambda failed to assume your function execution role. Please check if the role trust Lambda service "
+        "principal, and make sure it does not require setting source identity to be assumed."
+    )
+)
 _CERTIFICATE = Problem(
     result="PROBLEM: Provided certificate or private key is invalid.", reason="EVENT_SOURCE_AUTHN_ERROR"
 )
@@ -71,6 +77,7 @@ _PROBLEMS: Mapping[str, Problem] = {
     "_SSL": _SERVER_CERTIFICATE,
     "CLIENT_CERTIFICATE_REFUSED": _CLIENT_CERTIFICATE,
     "INVALID_CERTIFICATE": _CERTIFICATE,
+    "ROLE_NOT_ASSUMABLE": _ROLE,
     "SECRET_NOT_READABLE": _NO_SECRET,
 }
 
