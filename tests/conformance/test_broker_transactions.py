@@ -160,6 +160,7 @@ def test_of_two_transactions_at_once_only_the_aborted_one_is_hidden(topic, wire,
     for one, value in [(good, b"1"), (bad, b"2"), (good, b"3"), (bad, b"4")]:
         one.produce(topic_name, value)
     bad.end(commit=False)
+    until(lambda: list_offset(wire, topic_name, -1)[2], lambda end: end == 5)  # its marker comes before the other one's
     good.end()
     ended(wire, topic_name, 6)
     assert values(read_from(consumer(group, **COMMITTED), topic_name, 2)) == [b"1", b"3"]
