@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from ._event_record import TimestampType, shown
 from .events import decode
 from .records import Header, Record
 
-__all__ = ["PlainRecord", "as_record", "in_batches"]
+__all__ = ["DeserializedRecord", "PlainRecord", "as_record", "in_batches"]
 
 #: A `Record`, a record of an event, or the record of any client that has topic, partition, offset, key and value,
 #: as attributes (kafka-python, aiokafka) or as methods (confluent-kafka).
 PlainRecord: TypeAlias = object
 
 _LOG_APPEND_TIME = (1, 2)  # kafka-python and aiokafka say 1, librdkafka says 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class DeserializedRecord(Record):
+    """A record of which a deserializer has made something else than text: it cannot be held against the log's bytes."""
 
 
 def as_record(found: PlainRecord) -> Record:
@@ -38,7 +44,8 @@ def as_record(found: PlainRecord) -> Record:
                 "confluent-kafka, kafka-python or aiokafka."
             )
     timestamp, kind = _timestamp(found)
-    return Record(
+    raw = all(isinstance(_get(found, name), bytes | str | None) for name in ("key", "value"))
+    return (Record if raw else DeserializedRecord)(
         topic=cast(str, values["topic"]),
         partition=cast(int, values["partition"]),
         offset=cast(int, values["offset"]),
@@ -72,7 +79,7 @@ def _get(found: object, name: str) -> object:
 
 
 def _raw(found: object, name: str) -> bytes | None:
-    """A key or a value as bytes: a deserializer may have made something else of it."""
+    """A key or a value as bytes; of what a deserializer has made of it, its text."""
     value = _get(found, name)
     return value if isinstance(value, bytes) or value is None else str(value).encode()
 

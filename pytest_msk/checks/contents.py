@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .._plain_records import DeserializedRecord
 from .._ranges import Ranges
 from ..deliveries import Delivery
 from ..journal import Filtered, Offsets
@@ -62,6 +63,8 @@ def _received(history: History, contents: Contents) -> Iterator[Anomaly]:
         if known is None and end is not None and record.offset >= end:
             text = f"{at} came, but its log ends at {end}." if end else f"{at} came, but the log has no such record."
             yield history.anomaly("foreign-record", record.partition, here, text)
+            continue
+        if isinstance(record, DeserializedRecord):
             continue
         for other, whose in ((known, "in the log"), (first.get(spot), "at first")):
             if other is not None and (other.key, other.value) != (record.key, record.value):

@@ -249,6 +249,17 @@ def test_another_value_at_an_offset_and_an_offset_that_never_was_are_told():
     ]
 
 
+def test_what_a_deserializer_has_made_of_a_value_is_not_held_against_the_log():
+    produced = [record(0, value=b'{"id": 1}'), record(1, key=b"k", value=b"text")]
+    assert_no_anomalies(
+        [ConsumerRecord(TOPIC, 0, 0, value={"id": 1}), ConsumerRecord(TOPIC, 0, 1, value="text")], produced
+    )
+    found = find_anomalies(
+        [ConsumerRecord(TOPIC, 0, 0, value={"id": 1}), ConsumerRecord(TOPIC, 0, 1, value="x")], produced
+    )
+    assert [anomaly.name for anomaly in found] == ["inconsistent-offsets"]
+
+
 def test_records_of_other_topics_are_left_out_where_the_topic_is_known():
     other = Record(topic="refunds", partition=0, offset=9, timestamp=1)
     with pytest.raises(TypeError, match="records of several topics, orders, refunds: give those of one"):
