@@ -181,6 +181,21 @@ def test_the_connection_that_is_idle_for_longest_makes_room() -> None:
         assert "idle for longest was closed: 2 were open (max.connections)" in broker.rejections[0]
 
 
+def test_connections_are_counted_on_all_listeners_of_a_node() -> None:
+    with EmbeddedBroker({"max.connections": "2"}, nodes=2) as broker:
+        tls = broker.bootstrap_servers_for("tls").split(",")
+        with WireClient(broker.nodes[1].address) as first, WireClient(tls[0], tls=True) as second:
+            for client in (first, second):
+                client.ask(METADATA, ALL_TOPICS)
+            with WireClient(tls[1], tls=True) as elsewhere:
+                elsewhere.ask(METADATA, ALL_TOPICS)
+                second.ask(METADATA, ALL_TOPICS)
+            with WireClient(tls[0], tls=True) as third:
+                third.ask(METADATA, ALL_TOPICS)
+                assert first.is_closed()
+                second.ask(METADATA, ALL_TOPICS)
+
+
 def test_connections_that_are_in_use_are_kept() -> None:
     with EmbeddedBroker({"max.connections": "1"}) as broker:
         broker.create_topic("t")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import BrokerError
 from .answers import error_answer, merged
-from .connection import Call
+from .call import Call
 from .errors import ErrorCode
 from .faults import Answer, Crash, Fail, Faults
 from .loop import Loop, LoopTimer

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from ..security import ListenerName
-from .connection import Call, Connection, parse_header
+from .call import Call
+from .connection import Connection, parse_header
 from .loop import READ, Loop, LoopTimer
 from .quotas import ConnectionQuotas
 from .security.session import Answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ..connection import Call
+from ..call import Call
 from ..node import Node
 from ..security.state import ClusterSecurity
 from ..wire import Api, Struct

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 
-from ..connection import Call
+from ..call import Call
 from ..errors import ErrorCode, Refused
 from ..messages.admin import CREATE_PARTITIONS, CREATE_TOPICS, DELETE_RECORDS, DELETE_TOPICS
 from ..node import Node

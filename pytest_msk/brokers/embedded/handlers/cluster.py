@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from ..connection import Call
+from ..call import Call
 from ..errors import INVALID_REQUEST_SENTENCE, ErrorCode, Refused
 from ..log import PartitionLog
 from ..messages import APIS

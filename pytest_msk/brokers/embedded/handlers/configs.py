@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from ..connection import Call
+from ..call import Call
 from ..errors import INVALID_REQUEST_SENTENCE, ErrorCode, Refused
 from ..messages.configs import ALTER_CONFIGS, DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS
 from ..node import Node

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from .._assignors import Assignment
 from .._consumer_group import ConsumerGroup
-from ..connection import Call
+from ..call import Call
 from ..consumer_groups import ConsumerHeartbeat
 from ..errors import ErrorCode, Refused
 from ..messages.groups import CONSUMER_GROUP_DESCRIBE, CONSUMER_GROUP_HEARTBEAT

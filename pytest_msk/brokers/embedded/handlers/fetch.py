@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..connection import Call
+from ..call import Call
 from ..errors import ErrorCode, Refused
 from ..log import PartitionLog
 from ..messages.records import FETCH

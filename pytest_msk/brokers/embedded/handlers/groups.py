@@ -15,7 +15,7 @@ from .._group_messages import (
     SyncGroup,
     SyncGroupResult,
 )
-from ..connection import Call
+from ..call import Call
 from ..errors import ErrorCode
 from ..messages.groups import (
     DELETE_GROUPS,

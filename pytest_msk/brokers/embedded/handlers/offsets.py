@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from ..connection import Call
+from ..call import Call
 from ..errors import ErrorCode, Refused
 from ..log import PartitionLog
 from ..messages.records import LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH

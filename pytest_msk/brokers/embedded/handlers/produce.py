@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterable
 
 from ..batch import HEADER_BYTES
-from ..connection import Call
+from ..call import Call
 from ..errors import ErrorCode, Refused
 from ..log import Appended, PartitionLog
 from ..messages.records import PRODUCE

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import TypeVar
 
-from ..connection import Call
+from ..call import Call
 from ..errors import ErrorCode, Refused
 from ..messages.security import (
     ALTER_USER_SCRAM_CREDENTIALS,

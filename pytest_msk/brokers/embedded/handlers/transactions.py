@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..connection import Call
+from ..call import Call
 from ..errors import ErrorCode, Refused
 from ..messages.records import INIT_PRODUCER_ID
 from ..messages.transactions import (

@@ -59,6 +59,7 @@ def in_group(
 
 
 def offset_fetch(may: Authorizer, call: GuardedCall, request: Struct) -> Struct | None:
+    """OffsetFetch, of one group or of several."""
     if call.version >= 8:
         groups, denied = split(
             request["groups"], lambda group: may.allows(Operation.DESCRIBE, GROUP, group["group_id"])
@@ -112,6 +113,7 @@ def _unfetched(topic: Struct, code: ErrorCode) -> Struct:
 
 
 def find_coordinator(may: Authorizer, call: GuardedCall, request: Struct) -> Struct | None:
+    """FindCoordinator, of groups and of transactions."""
     kind = {0: GROUP, 1: TRANSACTION}.get(request["key_type"])
     if kind is None:
         return request
@@ -127,6 +129,7 @@ def find_coordinator(may: Authorizer, call: GuardedCall, request: Struct) -> Str
 
 
 def describe_groups(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """DescribeGroups."""
     denied = [group for group in request["groups"] if not may.allows(Operation.DESCRIBE, GROUP, group)]
     unknown = dict.fromkeys(("group_state", "protocol_type", "protocol_data"), "")
 
@@ -145,18 +148,21 @@ def describe_groups(may: Authorizer, call: GuardedCall, request: Struct) -> Stru
 
 
 def list_groups(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """ListGroups: those that may be seen."""
     if not may.allows(Operation.DESCRIBE, CLUSTER, CLUSTER_NAME):
         show_only(call, "groups", lambda group: may.allows(Operation.DESCRIBE, GROUP, group["group_id"]))
     return request
 
 
 def delete_groups(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """DeleteGroups."""
     denied = [group for group in request["groups"] if not may.allows(Operation.DELETE, GROUP, group)]
     add(call, "results", [{"group_id": group, "error_code": CODES[GROUP]} for group in denied])
     return {**request, "groups": [group for group in request["groups"] if group not in denied]}
 
 
 def consumer_group_heartbeat(may: Authorizer, call: GuardedCall, request: Struct) -> Struct | None:
+    """ConsumerGroupHeartbeat: who may read the group and see the topics it names."""
     topics = request["subscribed_topic_names"] or ()
     if not may.allows(Operation.READ, GROUP, request["group_id"]):
         kind = GROUP
@@ -169,6 +175,7 @@ def consumer_group_heartbeat(may: Authorizer, call: GuardedCall, request: Struct
 
 
 def consumer_group_describe(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """ConsumerGroupDescribe, but for groups that have topics which may not be seen."""
     denied = [group for group in request["group_ids"] if not may.allows(Operation.DESCRIBE, GROUP, group)]
 
     def seen(group: Struct) -> Struct:

@@ -63,6 +63,7 @@ Guard: TypeAlias = Callable[[Authorizer, GuardedCall, Struct], "Struct | None"]
 
 
 def split(items: Iterable[Struct], allowed: Callable[[Struct], bool]) -> tuple[list[Struct], list[Struct]]:
+    """What is allowed, and what is not."""
     kept: list[Struct] = []
     denied: list[Struct] = []
     for item in items:
@@ -71,6 +72,7 @@ def split(items: Iterable[Struct], allowed: Callable[[Struct], bool]) -> tuple[l
 
 
 def refused_topic(topic: Struct, code: ErrorCode, fields: Struct) -> Struct:
+    """A topic in an answer, each partition of which has that error."""
     indices = [each["index"] if isinstance(each, dict) else each for each in topic["partitions"]]
     return {"name": topic["name"], "partitions": [{"index": at, "error_code": code, **fields} for at in indices]}
 

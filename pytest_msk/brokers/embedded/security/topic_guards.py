@@ -55,6 +55,7 @@ class TopicGuards:
         self._auto_create = auto_create
 
     def metadata(self, may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+        """Metadata: what may not be seen is left out of all topics, and an error of those that are named."""
         asked = request["topics"]
         everything = asked is None or (call.version == 0 and not asked)
         denied: list[Struct] = []
@@ -104,6 +105,7 @@ class TopicGuards:
         return not create or self._topics.get(name) is not None or may_create(may, name)
 
     def delete_topics(self, may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+        """DeleteTopics, by name or id."""
         refused: list[Struct] = []
 
         def keep(name: str | None, topic_id: bytes) -> bool:
@@ -138,6 +140,8 @@ def per_topic(operation: Operation, **fields: object) -> Guard:
 
 
 def produce(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """Produce: who may write the topics, and the transaction if it is in one."""
+
     def allowed(topic: Struct) -> bool:
         return may.allows(Operation.WRITE, TOPIC, topic["name"])
 
@@ -153,6 +157,7 @@ def produce(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
 
 
 def create_topics(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """CreateTopics."""
     allowed, denied = split(request["topics"], lambda topic: may_create(may, topic["name"]))
     names = dict.fromkeys(topic["name"] for topic in denied)
     refused = [
@@ -163,10 +168,12 @@ def create_topics(may: Authorizer, call: GuardedCall, request: Struct) -> Struct
 
 
 def may_create(may: Authorizer, name: str) -> bool:
+    """Whether a topic of that name may be created: by the right to it, or to the cluster."""
     return may.allows(Operation.CREATE, CLUSTER, CLUSTER_NAME) or may.allows(Operation.CREATE, TOPIC, name)
 
 
 def create_partitions(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """CreatePartitions."""
     allowed, denied = split(request["topics"], lambda topic: may.allows(Operation.ALTER, TOPIC, topic["name"]))
     refused = [{"name": topic["name"], "error_code": CODES[TOPIC], "error_message": TEXTS[TOPIC]} for topic in denied]
     add(call, "results", refused)
@@ -174,6 +181,8 @@ def create_partitions(may: Authorizer, call: GuardedCall, request: Struct) -> St
 
 
 def configs(operation: Operation, answers: str, **fields: object) -> Guard:
+    """Requests about configs: of topics and groups, or of the cluster."""
+
     def guard(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
         def resource(each: Struct) -> tuple[ResourceType, str]:
             kind = _CONFIGS_OF.get(each["resource_type"], CLUSTER)

@@ -20,6 +20,7 @@ __all__ = [
 
 
 def init_producer_id(may: Authorizer, call: GuardedCall, request: Struct) -> Struct | None:
+    """InitProducerId, of a transaction or of an idempotent producer."""
     transaction = request["transactional_id"]
     if transaction is not None:
         kind, allowed = TRANSACTION, may.allows(Operation.WRITE, TRANSACTION, transaction)
@@ -36,6 +37,7 @@ def init_producer_id(may: Authorizer, call: GuardedCall, request: Struct) -> Str
 
 
 def in_transaction(then: Callable[[], Guard] | None = None, *, per_partition: bool = False) -> Guard:
+    """A request about one transaction; `then` gives what is asked next."""
     following = None if then is None else then()
 
     def guard(may: Authorizer, call: GuardedCall, request: Struct) -> Struct | None:
@@ -52,6 +54,7 @@ def in_transaction(then: Callable[[], Guard] | None = None, *, per_partition: bo
 
 
 def add_partitions(may: Authorizer, call: GuardedCall, request: Struct) -> Struct | None:
+    """AddPartitionsToTxn."""
     topics = request["topics"]
     if not may.allows(Operation.WRITE, TRANSACTION, request["transactional_id"]):
         call.answer({"topics": [refused_topic(topic, CODES[TRANSACTION], {}) for topic in topics]})
@@ -67,6 +70,7 @@ def add_partitions(may: Authorizer, call: GuardedCall, request: Struct) -> Struc
 
 
 def describe_transactions(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """DescribeTransactions, with the topics that may be seen."""
     ids = request["transactional_ids"]
     denied = [each for each in ids if not may.allows(Operation.DESCRIBE, TRANSACTION, each)]
 
@@ -82,12 +86,14 @@ def describe_transactions(may: Authorizer, call: GuardedCall, request: Struct) -
 
 
 def list_transactions(may: Authorizer, call: GuardedCall, request: Struct) -> Struct:
+    """ListTransactions: those that may be seen."""
     show_only(call, "transactions", lambda each: may.allows(Operation.DESCRIBE, TRANSACTION, each["transactional_id"]))
     return request
 
 
 def write_markers(may: Authorizer, call: GuardedCall, request: Struct) -> Struct | None:
     # Brokers write them, and administrators that end a hanging transaction.
+    """WriteTxnMarkers."""
     if any(may.allows(each, CLUSTER, CLUSTER_NAME) for each in (Operation.ALTER, Operation.CLUSTER_ACTION)):
         return request
     call.answer(
