@@ -455,12 +455,12 @@ _BY_KIND = {codec.kind: codec for codec in _BY_NUMBER}
 _BLOCK = 16_384
 
 
-#: Blocks of compressed lines, each with how many they are, and the latest lines.
-_Kept: TypeAlias = "tuple[tuple[tuple[int, bytes], ...], bytearray]"
+#: Blocks of compressed lines, and the latest lines.
+_Kept: TypeAlias = "tuple[tuple[bytes, ...], bytearray]"
 
 
-def _lines(blocks: tuple[tuple[int, bytes], ...], latest: bytes) -> Iterator[bytes]:
-    for _, block in blocks:
+def _lines(blocks: tuple[bytes, ...], latest: bytes) -> Iterator[bytes]:
+    for block in blocks:
         yield from decompress(block).splitlines()
     yield from latest.splitlines()
 
@@ -498,7 +498,7 @@ class Journal(Sequence[Event]):
 
     def __reversed__(self) -> Iterator[Event]:
         blocks, latest = self._kept
-        for text in chain((bytes(latest),), (decompress(block) for _, block in reversed(blocks))):
+        for text in chain((bytes(latest),), map(decompress, reversed(blocks))):
             yield from map(self._read, reversed(text.splitlines()))
 
     @overload
@@ -577,7 +577,7 @@ class Journal(Sequence[Event]):
         blocks, latest = self._kept
         latest += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)  # whole lines: another thread may be reading
         if len(latest) > _BLOCK:
-            self._kept = ((*blocks, (latest.count(b"\n"), compress(bytes(latest), 1))), bytearray())
+            self._kept = ((*blocks, compress(bytes(latest), 1)), bytearray())
         self._count += 1
 
     def since(self, place: Place = (0, 0)) -> tuple[tuple[Event, ...], Place]:
@@ -586,17 +586,17 @@ class Journal(Sequence[Event]):
         Args:
             place: what the last call returned; the beginning by default.
         """
-        index, start = place
+        block, start = place
         blocks, latest = self._kept
-        open_lines = bytes(latest)
-        text = b"".join([*(decompress(block) for _, block in blocks[index:]), open_lines])
-        return tuple(map(self._read, text[start:].splitlines())), (len(blocks), len(open_lines))
+        texts = [*map(decompress, blocks[block:]), bytes(latest)]
+        lines = b"".join(texts)[start:].splitlines()
+        return tuple(map(self._read, lines)), (len(blocks), len(texts[-1]))
 
     @property
     def nbytes(self) -> int:
         """Bytes that the events take in memory."""
         blocks, latest = self._kept
-        return sum(sys.getsizeof(block) for _, block in blocks) + sys.getsizeof(latest)
+        return sum(map(sys.getsizeof, blocks)) + sys.getsizeof(latest)
 
     def _read(self, line: bytes) -> Event:
         number, time_ms, *row = orjson.loads(line)

@@ -27,7 +27,7 @@ MARKER = (
     "starts, an aware datetime, an ISO 8601 text or epoch seconds, in place of the real now."
 )
 #: What a test has made, for its report.
-_SANDBOX: pytest.StashKey[Sandbox] = pytest.StashKey()
+_SANDBOX: pytest.StashKey[Sandbox | None] = pytest.StashKey()
 _BROKERS = pytest.StashKey["Brokers"]()
 
 
@@ -59,7 +59,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Give a failed test's report the deliveries of its mappings, and write their page."""
     report = yield
     sandbox = item.stash.get(_SANDBOX, None)
-    if sandbox is not None and sandbox.mappings and (report.when == "call" or report.failed):
+    item.stash[_SANDBOX] = None if report.when == "teardown" else sandbox  # an item lives as long as the session
+    wanted = report.failed or (report.when == "call" and options.REPORT.value(item.config))
+    if wanted and sandbox is not None and sandbox.mappings:
         from .report.attach import attach
 
         attach(report, item, sandbox.mappings)
@@ -67,25 +69,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> Generator[None, None, None]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
     """Colour the deliveries where the terminal has colour; no other report gets escape sequences."""
-    if not config.get_terminal_writer().hasmarkup:
+    failed = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]
+    if not any(title.startswith("msk: ") for report in failed for title, _ in report.sections):
         return (yield)
     from .report.attach import coloured_sections
 
-    with coloured_sections([*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]):
+    with coloured_sections(terminalreporter.config, failed):
         return (yield)
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Say in which fields records, events and calls differ."""
-    if op != "==" or not any(map(_is_ours, (left, right))):
-        return None
-    from .report.compare import differences
+    if op == "==" and (_is_ours(left) or _is_ours(right)):
+        from .report.compare import differences
 
-    return differences(left, right)
+        return differences(left, right)
+    return None
 
 
 def _is_ours(value: object) -> bool:
@@ -204,10 +205,9 @@ def _msk_sandbox(request: pytest.FixtureRequest, msk_broker: Broker, msk_clock: 
     from .sandbox import Sandbox
 
     _refuse_unparametrized(request.node)
-    timeout = options.TIMEOUT.value(request.config)
-    parallel = hasattr(request.config, "workerinput")
-    allow_aws = options.ALLOW_AWS.value(request.config)
-    name = request.node.name
+    config, name = request.config, request.node.name
+    timeout, allow_aws = options.TIMEOUT.value(config), options.ALLOW_AWS.value(config)
+    parallel = hasattr(config, "workerinput")
     with Sandbox(msk_broker, msk_clock, name, timeout, parallel=parallel, allow_aws=allow_aws) as sandbox:
         request.node.stash[_SANDBOX] = sandbox
         yield sandbox

@@ -6,9 +6,14 @@ import freezegun
 import pytest
 from hypothesis import HealthCheck, settings
 
+import pytest_msk
 from pytest_msk.brokers.security import Security
 
 pytest_plugins = ["pytester"]
+
+# A run within a test forgets the modules that it was the first to import, and the package would keep names of two.
+for name in pytest_msk.__all__:
+    getattr(pytest_msk, name)
 
 settings.register_profile(
     "quick", derandomize=True, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck)

@@ -29,7 +29,9 @@ CHOICES = rows("What nobody knows, and what is done here")
 def brokers_of(name: str) -> str | None:
     """On which brokers a test runs, by where it is and how it is marked; `None` when there is no such test."""
     module, _, function = name.partition("::")
-    for path in [*ROOT.glob(f"tests/conformance/{module}.py"), *ROOT.glob(f"tests/unit/{module}.py")]:
+    for path in [
+        found for folder in ("conformance", "aws", "unit") for found in ROOT.glob(f"tests/{folder}/{module}.py")
+    ]:
         tree = ast.parse(path.read_text("utf-8"))
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name == function:

@@ -63,7 +63,7 @@ def test_assertions_page_lists_every_assertion_about_a_mapping():
 @pytest.mark.parametrize("test", sorted((ROOT / "docs" / "screens" / "tests").glob("*.py")), ids=lambda path: path.stem)
 def test_each_screen_is_of_a_test_that_fails_and_shows_its_deliveries(pytester, test):
     shutil.copy(test, pytester.path)
-    result = pytester.runpytest("--tb=short")
+    result = pytester.runpytest_subprocess("--tb=short")
     result.assert_outcomes(failed=1)
     section = result.stdout.str().partition("- msk: ")[2]
     screen = (ROOT / "docs" / "screens" / f"{test.stem.removeprefix('test_')}.svg").read_text("utf-8")
@@ -71,3 +71,34 @@ def test_each_screen_is_of_a_test_that_fails_and_shows_its_deliveries(pytester, 
     lines = [line for line in section.splitlines()[1:] if re.match(r" *\+\d+\.\d{3} ", line)]
     assert lines
     assert [line for line in lines if re.sub(r"\s+", "", line) not in shown] == [], "run: python docs/screens"
+
+
+CONFORMANCE = (ROOT / "docs" / "broker-conformance.md").read_text("utf-8")
+
+
+def test_page_names_every_module_of_the_broker_conformance_suite():
+    section = CONFORMANCE.partition("| module | what it asks |")[2].partition("\n\n")[0]
+    there = {path.stem for path in (ROOT / "tests" / "conformance").glob("test_broker_*.py")}
+    assert set(re.findall(r"test_broker_\w+", section)) == there
+
+
+def test_page_names_tests_that_are_there_for_what_one_node_cannot_show():
+    section = CONFORMANCE.partition("## What one real node cannot show")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 10
+    for what, where, why in rows:
+        assert why.removesuffix(" |").strip(), what
+        modules = where.split(", ")
+        assert modules, what
+        for module in modules:
+            assert "def test_" in (ROOT / module).read_text("utf-8") or "TestCase" in (ROOT / module).read_text("utf-8")
+
+
+def test_the_suite_is_as_large_as_it_claims():
+    """At least 300 tests of the broker run on both kinds; the same test in several versions or cases counts once."""
+    names = {
+        (path.stem, name)
+        for path in (ROOT / "tests" / "conformance").glob("test_broker_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(names) >= 300

@@ -60,15 +60,17 @@ def _write_page(
 
 
 @contextmanager
-def coloured_sections(reports: Sequence[pytest.TestReport]) -> Iterator[None]:
-    """Within a `with` block the reports' sections of the kit have a terminal's colours."""
-    plain = {id(report): list(report.sections) for report in reports}
-    for report in reports:
-        report.sections = [
-            (title, coloured(content) if title.startswith(_TITLE) else content) for title, content in report.sections
-        ]
+def coloured_sections(config: pytest.Config, reports: Sequence[pytest.TestReport]) -> Iterator[None]:
+    """Within a `with` block the reports' sections of the kit have colour, if the terminal has."""
+    plain = [report.sections for report in reports]
+    if config.get_terminal_writer().hasmarkup:
+        for report in reports:
+            report.sections = [
+                (title, coloured(content) if title.startswith(_TITLE) else content)
+                for title, content in report.sections
+            ]
     try:
         yield
     finally:
-        for report in reports:
-            report.sections = plain[id(report)]
+        for report, sections_before in zip(reports, plain, strict=True):
+            report.sections = sections_before

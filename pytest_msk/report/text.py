@@ -83,8 +83,7 @@ def gap(rows: Sequence[Row]) -> str:
 def _lanes(found: Timeline, rows: Sequence[tuple[int, Row]], width: int) -> tuple[list[int], list[int]]:
     """The partitions that have room, those where something is to be seen first, and the width of each."""
     room = width - _LEFT - _MIN_RIGHT
-    newest = rows[::-1]
-    latest = sorted(newest, key=lambda item: (not item[1].bad, not item[1].calls))
+    latest = sorted(rows, key=lambda item: (not item[1].bad, not item[1].calls, -item[0]))
     seen = [p for _, row in latest for p in (*row.cells, *row.commits)]
     taken: dict[int, int] = {}
     for partition in dict.fromkeys([*seen, *found.partitions]):

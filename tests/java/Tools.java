@@ -17,7 +17,13 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import javax.security.auth.callback.Callback;
+import javax.security.auth.login.AppConfigurationEntry;
+import org.apache.kafka.common.security.auth.AuthenticateCallbackHandler;
+import org.apache.kafka.common.security.oauthbearer.OAuthBearerToken;
+import org.apache.kafka.common.security.oauthbearer.OAuthBearerTokenCallback;
 import org.apache.kafka.common.utils.Exit;
 
 /**
@@ -196,6 +202,46 @@ public class Tools {
         @Override
         public int read(byte[] data, int start, int length) throws IOException {
             return current().input.read(data, start, length);
+        }
+    }
+
+    /** Gives a client the OAUTHBEARER token that stands in its JAAS options: a signed request, as MSK's IAM wants it. */
+    public static class Token implements AuthenticateCallbackHandler {
+        private String token;
+
+        @Override
+        public void configure(Map<String, ?> configs, String mechanism, List<AppConfigurationEntry> entries) {
+            token = (String) entries.get(0).getOptions().get("token");
+        }
+
+        @Override
+        public void handle(Callback[] callbacks) {
+            for (Callback callback : callbacks) {
+                if (callback instanceof OAuthBearerTokenCallback wanted) {
+                    wanted.token(new Signed(token, System.currentTimeMillis() + 600_000));
+                }
+            }
+        }
+
+        @Override
+        public void close() {
+        }
+    }
+
+    private record Signed(String value, long lifetimeMs) implements OAuthBearerToken {
+        @Override
+        public Set<String> scope() {
+            return Set.of();
+        }
+
+        @Override
+        public String principalName() {
+            return "iam";
+        }
+
+        @Override
+        public Long startTimeMs() {
+            return null;
         }
     }
 }

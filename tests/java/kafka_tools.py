@@ -8,6 +8,7 @@ import os
 import queue
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -118,15 +119,18 @@ class Jvm:
     """A JVM that runs tools."""
 
     def __init__(self) -> None:
-        java = shutil.which("java")
+        java, javac = shutil.which("java"), shutil.which("javac")
         assert java is not None
+        assert javac is not None
+        self._classes = tempfile.TemporaryDirectory()
+        path = f"{JARS}{os.sep}*"
+        subprocess.run([javac, "-cp", path, "-d", self._classes.name, str(HERE / "Tools.java")], check=True)
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx384m"]
         # the tools' shutdown hooks are run when the tool ends, not the JVM
         quick.append("--add-opens=java.base/java.lang=ALL-UNNAMED")
         logging = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        source = str(HERE / "Tools.java")
         self._process = subprocess.Popen(
-            [java, *quick, logging, "-cp", f"{JARS}{os.sep}*", source],
+            [java, *quick, logging, "-cp", os.pathsep.join([path, self._classes.name]), "Tools"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -154,6 +158,7 @@ class Jvm:
             process.wait()
             self._reader.join()
             process.stdout.close()
+            self._classes.cleanup()
 
     def start(self, tool: str, arguments: Sequence[object], *, stdin: str = "") -> Tool:
         """Start a tool by the name of its script."""

@@ -115,10 +115,16 @@ def test_a_group_goes_on_behind_its_commit(run, start, topic, group):
     assert read(consume(start, name, group, "--max-messages", 30).wait()) == later
 
 
-@pytest.mark.parametrize("strategy", ["RangeAssignor", "RoundRobinAssignor", "CooperativeStickyAssignor"])
+@pytest.mark.parametrize(
+    "strategy",
+    ["RangeAssignor", "RoundRobinAssignor", "CooperativeStickyAssignor", "consumer:uniform", "consumer:range"],
+)
 def test_two_members_share_the_partitions_and_one_takes_over(start, topic, group, run, quick, strategy):
     name = topic(partitions=4)
+    protocol, _, assignor = strategy.partition(":")
     how = ("--assignment-strategy", f"{CLIENTS}.{strategy}", *quick)
+    if assignor:  # group.protocol=consumer: the broker assigns
+        how = ("--group-protocol", protocol, "--group-remote-assignor", assignor)
     members = [consume(start, name, group, *how)]
     settle(members, 4)
     members.append(consume(start, name, group, *how))
@@ -134,6 +140,17 @@ def test_two_members_share_the_partitions_and_one_takes_over(start, topic, group
     later = produced(run, name, 100)
     members[1].until(lambda: len(read(members[1])) >= len(half[members[1]]) + 100)
     assert sorted(read(members[1])) == sorted(half[members[1]] + later), "and nothing twice"
+
+
+def test_a_group_of_the_consumer_protocol_goes_on_behind_its_commit(run, start, topic, group, msk_broker):
+    name, how = topic(partitions=2), ("--group-protocol", "consumer", "--max-messages", 40)
+    for _ in range(2):
+        places = produced(run, name, 40)
+        tool = consume(start, name, group, *how).wait()
+        assert tool.status == 0
+        assert sorted(read(tool)) == sorted(places)
+    committed = msk_broker.committed(group, name)
+    assert sum(committed.values()) == 80
 
 
 def test_a_static_member_comes_back_to_its_partitions(start, topic, group, quick):

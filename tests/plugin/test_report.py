@@ -60,6 +60,46 @@ def test_the_terminal_has_colour_and_the_file_for_ci_has_none(pytester):
     assert "#x1B" not in Path("out.xml").read_text("utf-8")
 
 
+def test_a_session_without_a_failed_mapping_loads_no_report(pytester):
+    pytester.makepyfile(
+        """
+        def test_passes(msk_topic, msk_esm):
+            msk_esm(lambda event, context: None, msk_topic()).drain()
+
+        def test_fails():
+            assert False
+
+        """
+    )
+    pytester.makeconftest(
+        """
+        import sys
+
+        def pytest_unconfigure():
+            print("reports:", [name for name in sys.modules if name.startswith("pytest_msk.report")])
+        """
+    )
+    result = pytester.runpytest_subprocess("--color=yes", "-s")
+    result.stdout.fnmatch_lines(["*reports: [[]]"])
+
+
+def test_what_a_test_made_does_not_live_as_long_as_the_session(pytester):
+    pytester.makepyfile(
+        """
+        import gc
+        from pytest_msk.sandbox import Sandbox
+
+        def test_makes_one(msk_topic, msk_esm):
+            msk_esm(lambda event, context: None, msk_topic()).drain()
+
+        def test_is_gone():
+            gc.collect()
+            assert not [found for found in gc.get_objects() if type(found) is Sandbox]
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
 def test_a_test_that_passes_or_has_no_mapping_shows_nothing(pytester):
     pytester.makepyfile(
         """

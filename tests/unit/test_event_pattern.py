@@ -298,12 +298,13 @@ def test_a_pattern_shows_its_text():
 # --- what must not blow up
 
 
-def seconds(pattern: EventPattern, event: bytes, runs: int = 5) -> float:
+def seconds(pattern: EventPattern, event: bytes, runs: int = 7) -> float:
+    """The thread's own time: a machine that is busy with something else does not count."""
     best = float("inf")
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.thread_time()
         pattern.matches(event)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
     return best
 
 

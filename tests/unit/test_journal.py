@@ -246,6 +246,17 @@ def test_a_journal_that_is_kept_in_blocks_reads_as_the_sequence_of_its_events():
     assert len(list(found)) == 4_000
 
 
+@given(st.lists(st.integers(1, 400), max_size=12))
+def test_whoever_follows_a_journal_reads_on_from_block_to_block(steps):
+    found, read, place, number = Journal(), [], (0, 0), 0
+    for step in steps:
+        for number in range(number + 1, number + 1 + step):  # noqa: B020
+            found.append(attempt(number, request_id=str(number)))
+        new, place = found.since(place)
+        read += new
+    assert [event.time_ms for event in read] == list(range(1, number + 1))
+
+
 def test_journal_reads_backwards_as_forwards():
     journal = Journal()
     assert journal.last(Attempt) is None
@@ -257,20 +268,6 @@ def test_journal_reads_backwards_as_forwards():
     assert found is not None
     assert found.attempt == 3
     assert journal.last(StateChanged) is None
-
-
-@given(st.lists(st.sampled_from(KINDS).flatmap(events_of), max_size=12), st.data())
-def test_whoever_follows_a_journal_reads_each_event_once(events, data):
-    written, read = Journal(), []
-    new, place = written.since()
-    assert new == ()
-    for event in events:
-        written.append(event)
-        if data.draw(st.booleans()):
-            new, place = written.since(place)
-            read += new
-    read += written.since(place)[0]
-    assert read == events == list(written.since()[0])
 
 
 def test_an_events_repr_leaves_out_what_says_nothing():
@@ -366,3 +363,17 @@ def test_a_line_that_is_no_event_is_refused_with_its_number(line):
     good = a_run().to_json_lines().splitlines()[0]
     with pytest.raises(ValueError, match="Line 2 is no event of a journal"):
         Journal.from_json_lines(f"{good}\n{line}\n")
+
+
+@given(st.lists(st.sampled_from(KINDS).flatmap(events_of), max_size=12), st.data())
+def test_whoever_follows_a_journal_reads_each_event_once(events, data):
+    written, read = Journal(), []
+    new, place = written.since()
+    assert new == ()
+    for event in events:
+        written.append(event)
+        if data.draw(st.booleans()):
+            new, place = written.since(place)
+            read += new
+    read += written.since(place)[0]
+    assert read == events == list(written.since()[0])
