@@ -17,6 +17,7 @@ def quoted(text):
 @pytest.fixture
 def properties(msk_broker, tmp_path):
     """Writes a Java client's settings for a way to authenticate, from those of librdkafka: the path of the file."""
+
     def write(auth, **changes):
         given = {**msk_broker.client_config(auth=auth), **changes}
         lines = {
