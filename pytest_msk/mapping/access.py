@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,11 @@ _SELF_MANAGED: dict[str, Authentication] = {
     "SASL_SCRAM_256_AUTH": "scram-sha-256",
     "BASIC_AUTH": "plain",
 }
-_NETWORK = ("VPC_SUBNET", "VPC_SECURITY_GROUP")
+#: Of the network's types the form of what they name, with or without its kind before it (spec 8.2).
+_NETWORK = {
+    "VPC_SUBNET": re.compile(r"(subnet:)?subnet-[0-9a-zA-Z]+"),
+    "VPC_SECURITY_GROUP": re.compile(r"(security_group:)?sg-[0-9a-zA-Z]+"),
+}
 _ROOT_CA = "SERVER_ROOT_CA_CERTIFICATE"
 #: Of AWS's types those that this kit does not run.
 _NOT_RUN = (
@@ -75,6 +80,12 @@ def access_of(
             raise EventSourceMappingError(
                 "InvalidParameterValueException",
                 f"Unsupported SourceAccessType {kind} for given event source mapping type.",
+            )
+    for item in configurations:
+        form, text = _NETWORK.get(item.get("Type", "")), item.get("URI", "")
+        if form is not None and not form.fullmatch(text):
+            raise EventSourceMappingError(
+                "InvalidParameterValueException", f"Invalid {item.get('Type')} in SourceAccessConfigurations: {text!r}."
             )
     root_ca = given.get(_ROOT_CA)
     for kind, auth in known.items():

@@ -45,6 +45,7 @@ _RESOURCE: _Properties = {
     "ScalingConfig": ("scaling_config", "block"),
     "Queues": ("queues", "block"),
 }
+_NO_REGISTRY = "SchemaRegistryConfig: schema registries are not run here (spec 9); leave it out of the test's template."
 #: Members of blocks that are numbers, though a template may write them as text.
 _INTEGERS = {"MinimumPollers", "MaximumPollers"}
 _SAM_EVENTS = ("MSK", "SelfManagedKafka")
@@ -165,22 +166,15 @@ class _Reader:
         properties = event.get("Properties")
         if properties is None:
             raise event.error(f"{event.path} has no Properties.")
-        group = "amazon_managed" if managed else "self_managed"
         source = "Stream" if managed else "KafkaBootstrapServers"
         parameters: dict[str, Any] = {}
-        registry: object = None
         for key, place in properties.items():
             if key == "SchemaRegistryConfig":
-                registry = self._evaluate(place)
-            elif key == "Stream" and managed:
+                raise place.error(_NO_REGISTRY)
+            if key == "Stream" and managed:
                 parameters["event_source_arn"] = self._evaluate(place)
             elif key not in ("Topics", source):
                 self._add(parameters, _SAM, key, place, f"An event of type {self._type(event)}")
-        if registry is not None:
-            block = {"SchemaRegistryConfig": registry}
-            if "consumer_group_id" in parameters:
-                block["ConsumerGroupId"] = parameters.pop("consumer_group_id")
-            parameters[f"{group}_kafka_event_source_config"] = block
         return self._made(properties, parameters, self._function(function, name, None), managed=managed)
 
     def _resource(self, resource: Place, function: Place, name: str) -> TemplateMapping:
@@ -221,6 +215,8 @@ class _Reader:
             raise place.error(f"{what} has no property {key!r}; there are: {', '.join(sorted(known))}.")
         name, kind = known[key]
         value = self._evaluate(place)
+        if isinstance(value, dict) and "SchemaRegistryConfig" in value:
+            raise place.error(_NO_REGISTRY)
         if value is not None:
             parameters[name] = _typed(value, kind, place)
 

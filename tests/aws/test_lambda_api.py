@@ -416,3 +416,23 @@ def test_pollers_use_the_secret_that_is_given(msk_topic, msk_cluster, msk_broker
     msk_cluster.mapping(made["UUID"]).drain()
     assert functions.get_event_source_mapping(UUID=made["UUID"])["LastProcessingResult"] == "OK"
     assert events[0]["bootstrapServers"] == msk_broker.bootstrap_servers_for("scram")
+
+
+def test_a_functions_timeout_is_at_most_840_seconds(functions, function, msk_cluster):
+    function("charge", Timeout=900)
+    asked = {"FunctionName": "charge", "EventSourceArn": msk_cluster().arn, "Topics": ["orders"]}
+    msk_cluster.bind("charge", print)
+    with pytest.raises(functions.exceptions.InvalidParameterValueException) as raised:
+        functions.create_event_source_mapping(**asked)
+    assert "may have at most 840" in error(raised)[1]
+
+
+def test_vpc_settings_are_checked_for_their_form(msk_topic, deploy, functions):
+    good = [
+        {"Type": "VPC_SUBNET", "URI": "subnet-1a2b"},
+        {"Type": "VPC_SECURITY_GROUP", "URI": "security_group:sg-1a2b"},
+    ]
+    assert deploy(msk_topic(), SourceAccessConfigurations=good)["State"] == "Creating"
+    with pytest.raises(functions.exceptions.InvalidParameterValueException) as raised:
+        deploy(msk_topic(), SourceAccessConfigurations=[{"Type": "VPC_SUBNET", "URI": "sg-1a2b"}])
+    assert error(raised)[1] == "Invalid VPC_SUBNET in SourceAccessConfigurations: 'sg-1a2b'."

@@ -461,7 +461,7 @@ def test_a_mapping_reads_from_the_broker_of_its_test_only():
 
 @pytest.mark.parametrize("kind", [{}, SELF_MANAGED], ids=["msk", "self-managed"])
 def test_authentication_is_never_left_out_in_silence(kind):
-    access = [{"Type": "VPC_SUBNET", "URI": "subnet:s"}, {"Type": "OAUTHBEARER_AUTH", "URI": "arn:secret"}]
+    access = [{"Type": "VPC_SUBNET", "URI": "subnet:subnet-1"}, {"Type": "OAUTHBEARER_AUTH", "URI": "arn:secret"}]
     with pytest.raises(NotSupported, match=r"^Authentication by OAUTHBEARER_AUTH is not run: give one of"):
         parse(**{**kind, "source_access_configurations": access})
 

@@ -162,16 +162,13 @@ def test_a_cloudformation_resource_becomes_the_mapping_that_is_deployed(template
     }
 
 
-def test_a_schema_registry_shares_its_block_with_the_group(template):
+def test_a_schema_registry_is_refused_with_its_line(template):
     text = SAM.replace(
         "            Enabled:", "            SchemaRegistryConfig: {EventRecordFormat: JSON}\n            Enabled:"
     )
-    found = TemplateMapping.read(template(text), "Charge", values={"Stage": "test"})
-    assert "consumer_group_id" not in found.parameters
-    assert found.parameters["amazon_managed_kafka_event_source_config"] == {
-        "SchemaRegistryConfig": {"EventRecordFormat": "JSON"},
-        "ConsumerGroupId": "test-test",
-    }
+    line = text[: text.index("SchemaRegistryConfig")].count("\n") + 1
+    with pytest.raises(TemplateError, match=rf":{line}: SchemaRegistryConfig: schema registries are not run here"):
+        TemplateMapping.read(template(text), "Charge", values={"Stage": "test"})
 
 
 @pytest.mark.parametrize(
