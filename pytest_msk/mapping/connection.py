@@ -126,6 +126,11 @@ def read_secret(arn: str, *, allow_aws: bool) -> str:
         with nullcontext() if allow_aws else refusing_others(client, refused):
             return str(client.get_secret_value(SecretId=arn)["SecretString"])
     except (exceptions.ClientError, KeyError) as error:
-        raise BrokerError(f"The secret {arn} cannot be read: {error}.", code=_NO_SECRET) from error
+        text = str(error).rstrip(".")
+        raise BrokerError(
+            f"The secret {arn} cannot be read: {text}. Create it in the test, where moto is active: "
+            'boto3.client("secretsmanager").create_secret(...).',
+            code=_NO_SECRET,
+        ) from error
     except exceptions.BotoCoreError as error:
         raise MskError(f"The secret {arn} cannot be asked for: {error}. {advice}") from error
