@@ -225,6 +225,7 @@ class _Exhausted:
 
 
 def test_a_process_that_can_open_no_more_files_takes_connections_later(broker: EmbeddedBroker) -> None:
+    assert lives(broker)  # else the listener may not be watched yet
     with broker._loop.lock:
         broken = _Exhausted(broker._listeners[1].servers[0]._listener)
         broker._listeners[1].servers[0]._listener = broken

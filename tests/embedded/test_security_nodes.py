@@ -33,9 +33,10 @@ from pytest_msk.brokers.embedded.messages.transactions import (
     TXN_OFFSET_COMMIT,
     WRITE_TXN_MARKERS,
 )
-from pytest_msk.brokers.embedded.security.access import Operation, ResourceType
-from pytest_msk.brokers.embedded.security.acl import PatternType, Permission
+from pytest_msk.brokers.embedded.security.access import ANONYMOUS, Operation, ResourceType
+from pytest_msk.brokers.embedded.security.acl import Acl, PatternType, Permission
 from pytest_msk.brokers.security import AUTHENTICATIONS
+from pytest_msk.errors import BrokerError
 
 PATIENCE = 15.0
 TOPIC, GROUP = ResourceType.TOPIC, ResourceType.GROUP
@@ -264,6 +265,16 @@ def test_each_topic_of_a_request_has_the_error_of_its_own(three: EmbeddedBroker,
     assert told == {"denied": 29, "faulty": 56, "good": 0}
 
 
+def test_the_oldest_metadata_of_a_denied_topic_alone_tells_of_no_other(
+    three: EmbeddedBroker, at: Callable[..., WireClient]
+) -> None:
+    for name in ("denied", "other"):
+        three.create_topic(name)
+    deny(three, TOPIC, "denied")
+    answer = at(1).ask(METADATA, {"topics": [{"name": "denied"}]}, 0)
+    assert [(topic["name"], topic["error_code"]) for topic in answer["topics"]] == [("denied", 29)]
+
+
 def test_a_fault_comes_before_the_right(three: EmbeddedBroker, at: Callable[..., WireClient]) -> None:
     led_by(three, 1)
     deny(three, TOPIC, "t")
@@ -431,3 +442,29 @@ def test_a_group_is_described_to_who_may_see_its_topics(three: EmbeddedBroker, c
     assert (found["error_code"], found["members"]) == (ErrorCode.TOPIC_AUTHORIZATION_FAILED, [])
     assert coordinator.ask(CONSUMER_GROUP_HEARTBEAT, {**JOINS, "member_epoch": -1})["error_code"] == 29
     three.expire_member("g", "m")
+
+
+def test_a_mappings_commit_is_judged_where_the_plaintext_listener_is_not_trusted() -> None:
+    with EmbeddedBroker({"super.users": "User:msk-user"}) as broker:
+        broker.create_topic("t")
+        consumer = broker.consumer("g", log_level=0)
+        consumer.subscribe(["t"])
+        deadline = time.monotonic() + PATIENCE
+        while not consumer.assignment():
+            assert time.monotonic() < deadline
+            consumer.poll(0.05)
+        commit = broker.committer(consumer, "g", "t")
+        assert commit({0: 0}) is None
+        broker._security.acls.add(
+            Acl(
+                resource_type=GROUP,
+                resource_name="g",
+                pattern_type=PatternType.LITERAL,
+                principal=ANONYMOUS,
+                host="*",
+                operation=Operation.READ,
+                permission=Permission.DENY,
+            )
+        )
+        with pytest.raises(BrokerError, match="GROUP_AUTHORIZATION_FAILED"):
+            commit({0: 0})

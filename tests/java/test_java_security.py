@@ -17,8 +17,6 @@ def quoted(text):
 @pytest.fixture
 def properties(msk_broker, tmp_path):
     """Writes a Java client's settings for a way to authenticate, from those of librdkafka: the path of the file."""
-    if not hasattr(msk_broker, "bootstrap_servers_for"):
-        pytest.skip("This broker has the listener PLAINTEXT only.")
 
     def write(auth, **changes):
         given = {**msk_broker.client_config(auth=auth), **changes}

@@ -430,7 +430,7 @@ class EmbeddedBroker:
         sent = committer(consumer, topic)
 
         def commit(positions: Mapping[int, int]) -> str | None:
-            if not (self._gate.open and self._cluster.whole):
+            if not (self._gate.open and self._cluster.whole and self._security.trusts_plaintext):
                 return sent(positions)  # what concerns requests concerns this commit too
             offsets = (OffsetCommit(topic=topic, partition=p, offset=offset) for p, offset in positions.items())
             with self._held():

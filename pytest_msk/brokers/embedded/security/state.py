@@ -10,7 +10,7 @@ from ....clock import RealClock
 from ...certificates import session_authority
 from ...security import IamKey, ListenerName, Security
 from ..settings import Settings
-from .access import Authorizer, Everything
+from .access import ANONYMOUS, Authorizer, Everything
 from .acl import AclAuthorizer, Acls
 from .iam import IamServer, verify_token
 from .plain import PlainServer
@@ -115,6 +115,11 @@ class ClusterSecurity:
             max_session_ms=self._max_session_ms,
             rejected=rejected,
         )
+
+    @property
+    def trusts_plaintext(self) -> bool:
+        """Whether a client of the plaintext listener is never asked what it may do."""
+        return ANONYMOUS in self._super_users
 
     def transport(self, listener: ListenerName, session: Session) -> TlsTransport | None:
         """The TLS of a new connection; None on the plaintext listener."""
