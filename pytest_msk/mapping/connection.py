@@ -16,7 +16,7 @@ from .access import Access
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
-__all__ = ["Connection", "SecretReader", "read_secret"]
+__all__ = ["Connection", "SecretReader", "read_secret", "secret_members"]
 
 #: Gives the text of a secret by its ARN.
 SecretReader = Callable[[str], str]
@@ -75,23 +75,33 @@ def _settings(access: Access, read: SecretReader) -> dict[str, ClientSetting]:
     if access.auth is None:
         return settings
     if access.root_ca is not None:
-        settings["ssl_ca_pem"] = _members(access.root_ca, read, "certificate")["certificate"]
+        settings["ssl_ca_pem"] = secret_members(access.root_ca, read, "certificate")["certificate"]
     if access.root_ca is not None or access.public_ca:
         settings["ssl_ca_location"] = "probe"  # the authorities that the system trusts, instead of the kit's own
     if access.auth == "mtls":
         assert access.secret is not None
-        found = _members(access.secret, read, "certificate", "privateKey")
+        found = secret_members(access.secret, read, "certificate", "privateKey")
         settings["ssl_certificate_pem"] = found["certificate"]
         settings["ssl_key_pem"] = found["privateKey"]
         if "privateKeyPassword" in found:
             settings["ssl_key_password"] = found["privateKeyPassword"]
     elif access.secret is not None:
-        found = _members(access.secret, read, "username", "password")
+        found = secret_members(access.secret, read, "username", "password")
         settings |= {"sasl_username": found["username"], "sasl_password": found["password"]}
     return settings
 
 
-def _members(arn: str, read: SecretReader, *needed: str) -> dict[str, str]:
+def secret_members(arn: str, read: SecretReader, *needed: str) -> dict[str, str]:
+    """The texts in a secret, by name.
+
+    Args:
+        arn: the secret's.
+        read: gives its text.
+        needed: the names of those that have to be there.
+
+    Raises:
+        BrokerError: it cannot be read, is no JSON, or lacks one of them.
+    """
     code = _NO_CERTIFICATE if "certificate" in needed else _NO_SECRET
     try:
         found = json.loads(read(arn))
