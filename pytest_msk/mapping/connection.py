@@ -69,6 +69,25 @@ class Connection:
             code = _NO_CERTIFICATE if "ssl." in error.str() else error.name()
             raise BrokerError(f"The mapping's consumer cannot be made: {error.str()}.", code=code) from raised
 
+    def advice(self, name: str) -> str:
+        """What to do when the cluster and the pollers do not trust each other; empty where nothing is known.
+
+        Args:
+            name: the client's error, by its name.
+        """
+        if name == "_AUTHENTICATION" and self.access.secret is not None:
+            return (
+                f" It came with the user and password of the secret {self.access.secret}: let the broker know them, by "
+                "msk_broker.set_password(user, password) or the fixture msk_security."
+            )
+        if name == "_SSL" and self.access.public_ca:
+            return (
+                " Without a SERVER_ROOT_CA_CERTIFICATE a self-managed cluster's certificate has to come from a public "
+                "authority: give a secret with the test's own one, {'certificate': PEM}; the PEM is in the file "
+                f"msk_broker.client_config(auth={self.access.auth!r})['ssl.ca.location']."
+            )
+        return ""
+
 
 def _settings(access: Access, read: SecretReader) -> dict[str, ClientSetting]:
     settings: dict[str, ClientSetting] = {}

@@ -102,7 +102,7 @@ class Poller:
         self._commit: Committer | None = None
         self._known_partitions = broker.partition_count(self._topic)
         self._failure: KafkaError | None = None
-        self._secret = connection.access.secret
+        self._advice = connection.advice
         self._consumer: Consumer = connection.consumer(
             group,
             error_cb=self._on_error,
@@ -349,11 +349,7 @@ class Poller:
         failure, self._failure = self._failure, None
         if failure is not None:
             text = f"The mapping cannot connect to read {self._topic!r}: {failure.str()} ({failure.name()})."
-            if failure.code() == failure._AUTHENTICATION and self._secret is not None:
-                text += (
-                    f" It came with the user and password of the secret {self._secret}: let the broker know them, by "
-                    "msk_broker.set_password(user, password) or the fixture msk_security."
-                )
+            text += self._advice(failure.name())
             raise BrokerError(text, code=connection_code(failure.name(), failure.str()))
         messages = [message for message in found if message.error() is None]
         for partition, run in groupby(messages, lambda message: message.partition()):
