@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ._messages import complaint
 from .checks import Anomaly, Configuration, anomalies, coverage_anomalies, order_anomalies
 from .checks import redelivery_anomalies as _redeliveries
-from .journal import CloseReason, Condition, SentToDestination, offset_runs
+from .journal import CloseReason, Condition, DestinationFailed, SentToDestination, offset_runs
 from .subject import Consumed, Log, Subject
 
 if TYPE_CHECKING:
@@ -237,7 +237,9 @@ def assert_sent_to_destination(
     told = [f"  batch {e.batch}: {_places(esm.topic, e.records)} ({e.condition}) to {e.destination}" for e in sent]
     if expected is None:
         if not found:
-            raise AssertionError(f"Nothing of {esm.topic!r} was sent to an on-failure destination{why}.")
+            raise AssertionError(
+                "\n".join([f"Nothing of {esm.topic!r} was sent to an on-failure destination{why}.", *_not_taken(esm)])
+            )
         return
     wanted = {partition: set(offsets) for partition, offsets in expected.items() if offsets}
     if found != wanted:
@@ -246,8 +248,16 @@ def assert_sent_to_destination(
         raise AssertionError(
             f"The on-failure destination was not told{why} of the expected records of {esm.topic!r}:\n"
             f"  not told of: {_places(esm.topic, lacking) or 'none'}\n"
-            f"  told of besides: {_places(esm.topic, extra) or 'none'}\n" + "\n".join(["What it was told:", *told[:8]])
+            f"  told of besides: {_places(esm.topic, extra) or 'none'}\n"
+            + "\n".join(["What it was told:", *(told[:8] or ["  nothing"]), *_not_taken(esm)])
         )
+
+
+def _not_taken(esm: EventSourceMapping) -> list[str]:
+    """What the destination did not take, and why: such records are lost, and a test looks for them in its queue."""
+    failed = esm.journal.of(DestinationFailed)
+    told = [f"  batch {e.batch}: {_places(esm.topic, e.records)} ({e.condition}): {e.error}" for e in failed[:8]]
+    return ["What it did not take, and is lost:", *told] if told else []
 
 
 # --- what they have in common

@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from ..errors import BrokerError, NotSupported
+from ..mapping.connection import read_secret, secret_members
 from ._interception import Call, Operation
 from ._rest_json import ApiError, Parameters, members
 from .bootstrap import bootstrap_strings
@@ -258,8 +262,24 @@ def _associate(cluster: MskCluster, asked: Parameters) -> Parameters:
                 }
             )
         elif arn not in cluster.scram_secrets:
-            cluster.scram_secrets.append(arn)
+            try:
+                _let_in(cluster, arn)
+            except BrokerError as error:
+                refused.append({"SecretArn": arn, "ErrorCode": "INVALID_INPUT", "ErrorMessage": str(error)})
+            else:
+                cluster.scram_secrets.append(arn)
     return {"ClusterArn": cluster.arn, "UnprocessedScramSecrets": refused}
+
+
+def _let_in(cluster: MskCluster, arn: str) -> None:
+    """Let the user of a secret log in, as on MSK, where a secret that is associated makes one.
+
+    Raises:
+        BrokerError: the secret cannot be read, or is none of a user.
+    """
+    found = secret_members(arn, partial(read_secret, allow_aws=False), "username", "password")
+    with suppress(NotSupported):  # an external cluster's users are its owner's
+        cluster.broker.set_password(found["username"], found["password"])
 
 
 def _disassociate(cluster: MskCluster, asked: Parameters) -> Parameters:

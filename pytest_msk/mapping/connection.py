@@ -16,7 +16,7 @@ from .access import Access
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
-__all__ = ["Connection", "SecretReader", "read_secret"]
+__all__ = ["Connection", "SecretReader", "read_secret", "secret_members"]
 
 #: Gives the text of a secret by its ARN.
 SecretReader = Callable[[str], str]
@@ -69,29 +69,58 @@ class Connection:
             code = _NO_CERTIFICATE if "ssl." in error.str() else error.name()
             raise BrokerError(f"The mapping's consumer cannot be made: {error.str()}.", code=code) from raised
 
+    def advice(self, name: str) -> str:
+        """What to do when the cluster and the pollers do not trust each other; empty where nothing is known.
+
+        Args:
+            name: the client's error, by its name.
+        """
+        if name == "_AUTHENTICATION" and self.access.secret is not None:
+            return (
+                f" It came with the user and password of the secret {self.access.secret}: let the broker know them, by "
+                "msk_broker.set_password(user, password) or the fixture msk_security."
+            )
+        if name == "_SSL" and self.access.public_ca:
+            return (
+                " Without a SERVER_ROOT_CA_CERTIFICATE a self-managed cluster's certificate has to come from a public "
+                "authority: give a secret with the test's own one, {'certificate': PEM}; the PEM is in the file "
+                f"msk_broker.client_config(auth={self.access.auth!r})['ssl.ca.location']."
+            )
+        return ""
+
 
 def _settings(access: Access, read: SecretReader) -> dict[str, ClientSetting]:
     settings: dict[str, ClientSetting] = {}
     if access.auth is None:
         return settings
     if access.root_ca is not None:
-        settings["ssl_ca_pem"] = _members(access.root_ca, read, "certificate")["certificate"]
+        settings["ssl_ca_pem"] = secret_members(access.root_ca, read, "certificate")["certificate"]
     if access.root_ca is not None or access.public_ca:
         settings["ssl_ca_location"] = "probe"  # the authorities that the system trusts, instead of the kit's own
     if access.auth == "mtls":
         assert access.secret is not None
-        found = _members(access.secret, read, "certificate", "privateKey")
+        found = secret_members(access.secret, read, "certificate", "privateKey")
         settings["ssl_certificate_pem"] = found["certificate"]
         settings["ssl_key_pem"] = found["privateKey"]
         if "privateKeyPassword" in found:
             settings["ssl_key_password"] = found["privateKeyPassword"]
     elif access.secret is not None:
-        found = _members(access.secret, read, "username", "password")
+        found = secret_members(access.secret, read, "username", "password")
         settings |= {"sasl_username": found["username"], "sasl_password": found["password"]}
     return settings
 
 
-def _members(arn: str, read: SecretReader, *needed: str) -> dict[str, str]:
+def secret_members(arn: str, read: SecretReader, *needed: str) -> dict[str, str]:
+    """The texts in a secret, by name.
+
+    Args:
+        arn: the secret's.
+        read: gives its text.
+        needed: the names of those that have to be there.
+
+    Raises:
+        BrokerError: it cannot be read, is no JSON, or lacks one of them.
+    """
     code = _NO_CERTIFICATE if "certificate" in needed else _NO_SECRET
     try:
         found = json.loads(read(arn))
@@ -126,6 +155,11 @@ def read_secret(arn: str, *, allow_aws: bool) -> str:
         with nullcontext() if allow_aws else refusing_others(client, refused):
             return str(client.get_secret_value(SecretId=arn)["SecretString"])
     except (exceptions.ClientError, KeyError) as error:
-        raise BrokerError(f"The secret {arn} cannot be read: {error}.", code=_NO_SECRET) from error
+        text = str(error).rstrip(".")
+        raise BrokerError(
+            f"The secret {arn} cannot be read: {text}. Create it in the test, where moto is active: "
+            'boto3.client("secretsmanager").create_secret(...).',
+            code=_NO_SECRET,
+        ) from error
     except exceptions.BotoCoreError as error:
         raise MskError(f"The secret {arn} cannot be asked for: {error}. {advice}") from error

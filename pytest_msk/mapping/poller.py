@@ -102,6 +102,7 @@ class Poller:
         self._commit: Committer | None = None
         self._known_partitions = broker.partition_count(self._topic)
         self._failure: KafkaError | None = None
+        self._advice = connection.advice
         self._consumer: Consumer = connection.consumer(
             group,
             error_cb=self._on_error,
@@ -348,6 +349,7 @@ class Poller:
         failure, self._failure = self._failure, None
         if failure is not None:
             text = f"The mapping cannot connect to read {self._topic!r}: {failure.str()} ({failure.name()})."
+            text += self._advice(failure.name())
             raise BrokerError(text, code=connection_code(failure.name(), failure.str()))
         messages = [message for message in found if message.error() is None]
         for partition, run in groupby(messages, lambda message: message.partition()):

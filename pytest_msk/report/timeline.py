@@ -215,7 +215,8 @@ def _(step: SentToDestination) -> Iterator[Row]:
 
 @_rows.register
 def _(step: DestinationFailed) -> Iterator[Row]:
-    detail = f"{step.destination}: {step.error}"
+    reason = step.error.removeprefix(f"{step.destination}: ")  # first, as there is little room
+    detail = f"{reason.rstrip('.')}, by {step.destination}"
     yield Row(time_ms=step.time_ms, kind="lost", what="lost", cells=_cells(step.records), detail=detail)
 
 

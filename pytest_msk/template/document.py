@@ -21,7 +21,8 @@ _SHORT = {"Ref": "Ref", "Condition": "Condition"}
 
 
 class TemplateError(MskError, ValueError):
-    """A template that cannot be read, or that asks for what a mapping does not have; the text begins with file:line."""
+    """A template that cannot be read, or that asks for what a mapping does not have; the text begins with file:line,
+    where there is a file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +65,16 @@ class Document:
     """A template, read from a YAML or JSON file.
 
     Raises:
-        TemplateError: it is neither, or not a mapping.
+        TemplateError: it is not there, is neither, or not a mapping.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        if not self.path.exists():
+            text = f"There is no template {self.path.absolute()}."
+            if not self.path.is_absolute():
+                text += f' Give its path from the test\'s own file: Path(__file__).parent / "{path}".'
+            raise TemplateError(text)
         try:
             root = yaml.compose(self.path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:

@@ -48,6 +48,8 @@ _RESOURCE: _Properties = {
 _NO_REGISTRY = "SchemaRegistryConfig: schema registries are not run here (spec 9); leave it out of the test's template."
 #: Members of blocks that are numbers, though a template may write them as text.
 _INTEGERS = {"MinimumPollers", "MaximumPollers"}
+#: Types of an event's on-failure destination, by which SAM gives the function's role its rights.
+_DESTINATION_TYPES = ("SQS", "SNS", "S3")
 _SAM_EVENTS = ("MSK", "SelfManagedKafka")
 _SAM_FUNCTION, _FUNCTION = "AWS::Serverless::Function", "AWS::Lambda::Function"
 _MAPPING = "AWS::Lambda::EventSourceMapping"
@@ -175,6 +177,9 @@ class _Reader:
                 parameters["event_source_arn"] = self._evaluate(place)
             elif key not in ("Topics", source):
                 self._add(parameters, _SAM, key, place, f"An event of type {self._type(event)}")
+        destination = properties.get("DestinationConfig")
+        if destination is not None and isinstance(parameters.get("destination_config"), dict):
+            _drop_type(parameters["destination_config"].get("OnFailure"), destination)
         return self._made(properties, parameters, self._function(function, name, None), managed=managed)
 
     def _resource(self, resource: Place, function: Place, name: str) -> TemplateMapping:
@@ -264,6 +269,15 @@ def _names(place: Place) -> set[str]:
         return {name for item in value for name in _names(item)}
     text = str(value)
     return {text, *(part.split(".")[0] for part in text.replace("}", "${").split("${")), text.split(".")[0]}
+
+
+def _drop_type(on_failure: object, place: Place) -> None:
+    """Take out the type of a destination: SAM gives the role its rights by it, and the mapping never has it."""
+    if isinstance(on_failure, dict) and "Type" in on_failure:
+        kind = on_failure.pop("Type")
+        if kind not in _DESTINATION_TYPES:
+            types = ", ".join(_DESTINATION_TYPES)
+            raise place.error(f"{place.path}.OnFailure.Type: SAM has no type {kind!r}; there are: {types}.")
 
 
 def _typed(value: object, kind: _Type, place: Place) -> object:

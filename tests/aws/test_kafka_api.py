@@ -126,13 +126,31 @@ def test_nodes_are_at_the_brokers_addresses(msk_cluster, msk_broker, kafka):
 
 def test_scram_secrets_are_associated(msk_cluster, kafka):
     arn = msk_cluster(authentication=["scram"]).arn
-    good = "arn:aws:secretsmanager:us-east-1:123456789012:secret:AmazonMSK_orders-a1b2c3"
+    secrets = boto3.client("secretsmanager", region_name="us-east-1")
+    good = secrets.create_secret(Name="AmazonMSK_orders", SecretString='{"username": "ship", "password": "p"}')["ARN"]
     bad = "arn:aws:secretsmanager:us-east-1:123456789012:secret:orders-a1b2c3"
-    answer = kafka.batch_associate_scram_secret(ClusterArn=arn, SecretArnList=[good, bad])
-    assert [refused["SecretArn"] for refused in answer["UnprocessedScramSecrets"]] == [bad]
+    missing = "arn:aws:secretsmanager:us-east-1:123456789012:secret:AmazonMSK_none-a1b2c3"
+    empty = secrets.create_secret(Name="AmazonMSK_empty", SecretString="{}")["ARN"]
+    answer = kafka.batch_associate_scram_secret(ClusterArn=arn, SecretArnList=[good, bad, missing, empty])
+    refused = {each["SecretArn"]: each["ErrorMessage"] for each in answer["UnprocessedScramSecrets"]}
+    assert list(refused) == [bad, missing, empty]
+    assert "can't find the specified secret" in refused[missing]
+    assert "has no username and no password" in refused[empty]
     assert kafka.list_scram_secrets(ClusterArn=arn)["SecretArnList"] == [good]
     assert not kafka.batch_disassociate_scram_secret(ClusterArn=arn, SecretArnList=[good])["UnprocessedScramSecrets"]
     assert kafka.list_scram_secrets(ClusterArn=arn)["SecretArnList"] == []
+
+
+@pytest.mark.msk(broker="embedded")
+def test_the_user_of_a_secret_that_is_associated_is_let_in(msk_broker, msk_cluster, msk_topic, kafka):
+    secrets = boto3.client("secretsmanager", region_name="us-east-1")
+    secret = secrets.create_secret(Name="AmazonMSK_ship", SecretString='{"username": "ship", "password": "p"}')["ARN"]
+    topic = msk_topic()
+    kafka.batch_associate_scram_secret(ClusterArn=msk_cluster(authentication=["scram"]).arn, SecretArnList=[secret])
+    with msk_broker.producer(auth="scram", sasl_username="ship", sasl_password="p") as producer:
+        producer.produce(topic.name, b"x")
+        assert producer.flush(20) == 0
+    assert [record.value for record in topic.records()] == [b"x"]
 
 
 @pytest.mark.skipif(

@@ -119,16 +119,17 @@ def test_a_certificate_on_a_self_managed_cluster(msk_broker, msk_esm, orders, se
 # --- what is said when they are not let in
 
 
-def refused(msk_esm, topic, **parameters):
+def refused(msk_esm, topic, *, text=".", **parameters):
     esm = msk_esm(lambda event, context: None, topic, **parameters)
-    with pytest.raises(BrokerError):
+    with pytest.raises(BrokerError, match=text):
         esm.drain()
     return esm
 
 
 def test_a_wrong_password_stops_the_mapping_until_it_is_mended(msk_esm, orders, secrets):
     arn = secrets("AmazonMSK_orders", username="alice", password="wrong")
-    esm = refused(msk_esm, orders, **access("SASL_SCRAM_512_AUTH", arn))
+    text = r"the user and password of the secret arn:.*AmazonMSK_orders.*msk_broker\.set_password"
+    esm = refused(msk_esm, orders, text=text, **access("SASL_SCRAM_512_AUTH", arn))
     assert esm.last_processing_result == SASL
     assert (esm.state, esm.state_transition_reason) == ("Disabled", "EVENT_SOURCE_AUTHN_ERROR")
     secrets.client.put_secret_value(
@@ -142,7 +143,8 @@ def test_a_wrong_password_stops_the_mapping_until_it_is_mended(msk_esm, orders, 
 
 def test_a_self_managed_cluster_of_an_unknown_authority_is_not_trusted(msk_broker, msk_esm, orders, secrets):
     arn = secrets("orders", username="alice", password="alice's secret")
-    esm = refused(msk_esm, orders, **self_managed(msk_broker, "scram", ("SASL_SCRAM_512_AUTH", arn)))
+    parameters = self_managed(msk_broker, "scram", ("SASL_SCRAM_512_AUTH", arn))
+    esm = refused(msk_esm, orders, text="give a secret with the test's own one", **parameters)
     assert esm.last_processing_result == "PROBLEM: Lambda failed to authenticate server."
 
 
@@ -166,7 +168,8 @@ def test_a_certificate_of_an_authority_that_the_brokers_do_not_trust(msk_esm, or
 
 def test_a_secret_that_is_not_there(msk_esm, orders, secrets):
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:nothing-a1b2c3"
-    esm = refused(msk_esm, orders, **access("SASL_SCRAM_512_AUTH", arn))
+    text = r"can't find the specified secret\. Create it in the test"
+    esm = refused(msk_esm, orders, text=text, **access("SASL_SCRAM_512_AUTH", arn))
     assert esm.last_processing_result == SECRETS
     assert esm.state == "Enabled"
 

@@ -398,6 +398,17 @@ def test_what_the_destination_was_told_of():
         assert_sent_to_destination(esm, condition="RecordAgeExceeded")
 
 
+@pytest.mark.parametrize("expected", [None, {0: [0, 1]}])
+def test_what_the_destination_did_not_take_is_told_with_the_reason(expected):
+    failed = given_up(DestinationFailed, destination="arn:q", error="arn:q: NonExistentQueue: there is none")
+    with pytest.raises(AssertionError) as raised:
+        assert_sent_to_destination(mapping(failed, {0: (range(2),)}), expected)
+    assert str(raised.value).splitlines()[-2:] == [
+        "What it did not take, and is lost:",
+        "  batch 1: orders-0 offsets 0-1 (RetryAttemptsExhausted): arn:q: NonExistentQueue: there is none",
+    ]
+
+
 @pytest.mark.parametrize("allow", ["dropped", ("droped",), {"destination", "x"}])
 def test_what_cannot_be_allowed_is_refused(allow):
     esm = mapping([begun(0)], {0: ()})

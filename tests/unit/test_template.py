@@ -73,6 +73,7 @@ Resources:
               MaximumPollers: "4"
             DestinationConfig:
               OnFailure:
+                Type: SQS
                 Destination: !GetAtt DeadLetters.Arn
         Timer:
           Type: Schedule
@@ -196,6 +197,12 @@ def test_a_schema_registry_is_refused_with_its_line(template):
             "BatchSize stands here twice",
         ),
         ("Timer:", "Orders:", "Orders:", "Orders stands here twice"),
+        (
+            "Type: SQS",
+            "Type: Queue",
+            "DestinationConfig:",
+            "OnFailure.Type: SAM has no type 'Queue'; there are: SQS, SNS, S3.",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(template, old, new, at, text):
@@ -247,3 +254,15 @@ def test_intrinsic_functions(template, value, wanted):
         "Charge.Version": "7",
     }
     assert TemplateMapping.read(template(text), "Charge", values=values).parameters["consumer_group_id"] == wanted
+
+
+def test_a_template_that_is_not_there_is_looked_for_beside_the_test(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TemplateError) as raised:
+        TemplateMapping.read("template.yaml", "Charge")
+    assert str(raised.value) == (
+        f"There is no template {tmp_path / 'template.yaml'}. Give its path from the test's own file: "
+        'Path(__file__).parent / "template.yaml".'
+    )
+    with pytest.raises(TemplateError, match=r"There is no template .*template\.yaml\.$"):
+        TemplateMapping.read(tmp_path / "template.yaml", "Charge")

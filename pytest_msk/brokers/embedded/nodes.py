@@ -77,7 +77,10 @@ class BrokerNodes(Mapping[int, BrokerNode]):
 
     def __getitem__(self, node_id: int) -> BrokerNode:
         if node_id not in self._nodes:
-            raise BrokerError(f"There is no node {node_id!r}; the nodes are: {', '.join(map(str, self._nodes))}.")
+            raise BrokerError(
+                f"There is no node {node_id!r}; the nodes are: {', '.join(map(str, self._nodes))}. For more of them "
+                'run with --msk-broker=embedded:3, or mark the test with @pytest.mark.msk(broker="embedded:3").'
+            )
         return self._nodes[node_id]
 
     def __contains__(self, node_id: object) -> bool:
