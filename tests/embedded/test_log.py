@@ -326,3 +326,19 @@ def test_the_end_of_a_transaction_in_a_higher_epoch_keeps_the_older_producer_out
     assert caught.value.code is ErrorCode.INVALID_PRODUCER_EPOCH
     assert (log.end_offset, log.offsets()) == (2, (range(1),))
     assert append(log, b"c", producer_id=7, producer_epoch=1, base_sequence=0) == 2
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_transaction_whose_marker_is_lost_is_open_again(commit: bool) -> None:
+    log = PartitionLog("t", 0)
+    for producer in (7, 8):
+        append(log, b"x", producer_id=producer, producer_epoch=0, base_sequence=0, attributes=0x10)
+    for producer in (8, 7):
+        log.end_transaction(producer, 0, commit=commit, now_ms=NOW)
+    assert log.last_stable_offset == 4
+    log.truncate(3)
+    assert (log.last_stable_offset, log.in_transaction(7), log.in_transaction(8)) == (0, True, False)
+    log.truncate(2)
+    assert (log.last_stable_offset, log.in_transaction(8)) == (0, True)
+    log.truncate(0)
+    assert (log.last_stable_offset, log.in_transaction(7), log.in_transaction(8)) == (0, False, False)

@@ -272,6 +272,17 @@ def test_a_fault_comes_before_the_right(three: EmbeddedBroker, at: Callable[...,
     assert [client.produce("t", batch(b"x"))["error_code"] for _ in range(2)] == [19, 29]
 
 
+def test_a_fault_tells_of_no_topic_that_may_not_be_seen(three: EmbeddedBroker, at: Callable[..., WireClient]) -> None:
+    for name in ("hidden", "t"):
+        three.create_topic(name)
+    deny(three, TOPIC, "hidden", Operation.DESCRIBE)
+    client = at(1)
+    three.faults.fail("Metadata", "LEADER_NOT_AVAILABLE", topic="t")
+    asked = {"topics": None, "include_topic_authorized_operations": False}
+    told = [[each["name"] for each in client.ask(METADATA, asked)["topics"]] for _ in range(2)]
+    assert told == [["t"], ["t"]]
+
+
 def test_the_right_comes_before_the_node(three: EmbeddedBroker, at: Callable[..., WireClient]) -> None:
     coordinator = three.nodes.coordinator("g")
     assert coordinator is not None

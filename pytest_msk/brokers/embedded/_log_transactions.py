@@ -58,11 +58,13 @@ class LogTransactions:
             each.producer_id == producer_id and each.first_offset <= offset < each.last_offset for each in self._aborted
         )
 
-    def truncated(self, end: int) -> None:
-        """The log ends at `end` now: what began there never was; a transaction whose marker is lost is open again."""
-        lost = [each for each in self._aborted if each.last_offset >= end]
-        again = {**self._open, **{each.producer_id: each.first_offset for each in lost}}
-        self._open = dict(sorted(((p, at) for p, at in again.items() if at < end), key=lambda each: each[1]))
+    def truncated(self, end: int, still_open: dict[int, int]) -> None:
+        """The log ends at `end` now: what began there never was; a transaction whose marker is lost is open again.
+
+        Args:
+            still_open: where the transactions begin that the log has no marker of now, by producer.
+        """
+        self._open = still_open
         self._aborted = [each for each in self._aborted if each.last_offset < end]
 
     def trimmed(self, start: int) -> None:
