@@ -277,7 +277,7 @@ def test_a_fault_tells_of_no_topic_that_may_not_be_seen(three: EmbeddedBroker, a
         three.create_topic(name)
     deny(three, TOPIC, "hidden", Operation.DESCRIBE)
     client = at(1)
-    three.faults.fail("Metadata", "LEADER_NOT_AVAILABLE", topic="t")
+    three.faults.fail("Metadata", "LEADER_NOT_AVAILABLE")
     asked = {"topics": None, "include_topic_authorized_operations": False}
     told = [[each["name"] for each in client.ask(METADATA, asked)["topics"]] for _ in range(2)]
     assert told == [["t"], ["t"]]
