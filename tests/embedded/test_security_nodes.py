@@ -432,6 +432,20 @@ def test_transactions_and_their_topics_are_told_to_who_may_see_them(
         producer.abort_transaction(PATIENCE)
 
 
+def test_a_pattern_gives_a_member_no_topic_that_it_may_not_see(three: EmbeddedBroker, coordinator: WireClient) -> None:
+    deny(three, TOPIC, "u", Operation.DESCRIBE)
+    beat = {**JOINS, "member_id": "p", "subscribed_topic_names": [], "subscribed_topic_regex": "[tu]"}
+    answer = coordinator.ask(CONSUMER_GROUP_HEARTBEAT, beat)
+    assert answer["error_code"] == 0
+    given = [each["topic_id"] for each in answer["assignment"]["topic_partitions"]]
+    assert given == [three._cluster.topics.get("t").id]
+    follows = {**beat, "member_epoch": answer["member_epoch"], "rebalance_timeout_ms": -1}
+    follows.update(subscribed_topic_names=None, subscribed_topic_regex=None, topic_partitions=None)
+    three.create_topic("v")  # the topics are looked at anew
+    assert not coordinator.ask(CONSUMER_GROUP_HEARTBEAT, follows)["assignment"]
+    three.expire_member("g", "p")
+
+
 def test_a_group_is_described_to_who_may_see_its_topics(three: EmbeddedBroker, coordinator: WireClient) -> None:
     assert coordinator.ask(CONSUMER_GROUP_HEARTBEAT, JOINS)["error_code"] == 0
     asked = {"group_ids": ["g"], "include_authorized_operations": False}
