@@ -42,6 +42,10 @@ _QUICK: Mapping[str, ClientSetting] = {
     "log.connection.close": False,
 }
 
+# With TLS or SASL a connection takes longer than what is gained by having it early, and a client that keeps up all of
+# them does not wait between its attempts: one that is refused would log a hundred failures a second.
+_QUICK_SECURE: Mapping[str, ClientSetting] = {"enable.sparse.connections": True}
+
 _QUICK_PRODUCER: Mapping[str, ClientSetting] = {
     # 5 ms by default before a record leaves; 0 halves the rate of produce() in a loop, 1 does not.
     "linger.ms": 1,
@@ -76,7 +80,9 @@ def client_config(bootstrap_servers: str, settings: Mapping[str, ClientSetting])
         bootstrap_servers: `host:port`, several joined by commas.
         settings: librdkafka's own settings, with dots or with `_` for `.`; they win.
     """
-    return {"bootstrap.servers": bootstrap_servers, **_QUICK, **_dotted(settings)}
+    given = _dotted(settings)
+    secure = str(given.get("security.protocol", "plaintext")).lower() != "plaintext"
+    return {"bootstrap.servers": bootstrap_servers, **_QUICK, **(_QUICK_SECURE if secure else {}), **given}
 
 
 def committer(consumer: Consumer, topic: str) -> Committer:

@@ -53,6 +53,20 @@ def test_settings_are_given_with_underscores_or_dots_and_win():
     assert config["enable.metrics.push"] is True
 
 
+@pytest.mark.parametrize(
+    ("settings", "sparse"),
+    [
+        ({}, False),
+        ({"security_protocol": "PLAINTEXT"}, False),
+        ({"security_protocol": "ssl"}, True),
+        ({"security.protocol": "SASL_SSL"}, True),
+        ({"security_protocol": "SSL", "enable_sparse_connections": False}, False),
+    ],
+)
+def test_only_connections_that_cost_nothing_are_made_ahead(settings, sparse):
+    assert client_config("h:1", settings)["enable.sparse.connections"] is sparse
+
+
 def test_what_has_an_underscore_of_its_own_keeps_it():
     def error_cb(error):
         """A callback."""

@@ -231,3 +231,27 @@ def test_a_topic_is_compacted_when_it_is_asked_for(broker: EmbeddedBroker) -> No
         broker.compact("plain")
     with pytest.raises(BrokerError, match="There is no topic 'none'"):
         broker.compact("none")
+
+
+# --- after an unclean election ----------------------------------------------------------------------------------------
+
+
+def test_what_is_written_behind_a_truncation_is_new_to_the_cleaner() -> None:
+    log = log_of(*((b"k", b"%d" % at) for at in range(6)))
+    assert log.compact(COMPACT, NOW + WEEK + 10)
+    log.truncate(2)
+    for value in (b"x", b"y"):
+        log.append(encode_batch([(NOW + WEEK, b"k", value, ())]), COMPACT, now_ms=NOW + WEEK)
+    assert log.compact(COMPACT, NOW + 2 * WEEK + 10)
+    assert seen(log) == [(3, b"k", b"y")]
+
+
+def test_a_tombstone_behind_a_truncation_has_all_its_time() -> None:
+    log = log_of((b"a", b"1"), (b"b", None), (b"a", b"2"))
+    log.compact(COMPACT, NOW, everything=True)
+    log.truncate(1)
+    log.append(encode_batch([(NOW + 2 * DAY, b"c", None, ())]), COMPACT, now_ms=NOW + 2 * DAY)
+    log.compact(COMPACT, NOW + 2 * DAY, everything=True)
+    assert seen(log) == [(1, b"c", None)]
+    log.compact(COMPACT, NOW + 3 * DAY, everything=True)
+    assert seen(log) == []

@@ -326,3 +326,40 @@ def test_the_end_of_a_transaction_in_a_higher_epoch_keeps_the_older_producer_out
     assert caught.value.code is ErrorCode.INVALID_PRODUCER_EPOCH
     assert (log.end_offset, log.offsets()) == (2, (range(1),))
     assert append(log, b"c", producer_id=7, producer_epoch=1, base_sequence=0) == 2
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_transaction_whose_marker_is_lost_is_open_again(commit: bool) -> None:
+    log = PartitionLog("t", 0)
+    for producer in (7, 8):
+        append(log, b"x", producer_id=producer, producer_epoch=0, base_sequence=0, attributes=0x10)
+    for producer in (8, 7):
+        log.end_transaction(producer, 0, commit=commit, now_ms=NOW)
+    assert log.last_stable_offset == 4
+    log.truncate(3)
+    assert (log.last_stable_offset, log.in_transaction(7), log.in_transaction(8)) == (0, True, False)
+    log.truncate(2)
+    assert (log.last_stable_offset, log.in_transaction(8)) == (0, True)
+    log.truncate(0)
+    assert (log.last_stable_offset, log.in_transaction(7), log.in_transaction(8)) == (0, False, False)
+
+
+def test_which_record_was_aborted_by_whichever_producer() -> None:
+    log = PartitionLog("t", 0)
+    aborted = []
+    for at in range(60):
+        producer = 7 + at % 3
+        offset = append(log, b"x", producer_id=producer, producer_epoch=0, base_sequence=at // 3, attributes=0x10)
+        log.end_transaction(producer, 0, commit=at % 4 == 0, now_ms=NOW)
+        aborted += [(producer, offset)] if at % 4 else []
+
+    def known() -> list[tuple[int, int]]:
+        ids = range(6, 11)
+        return [(each, at) for at in range(log.end_offset) for each in ids if log._transactions.is_aborted(each, at)]
+
+    assert known() == aborted
+    log.trim(50)
+    log.truncate(100)
+    assert known() == [each for each in aborted if 50 <= each[1] < 100]
+    told = log.aborted(70, log.read(70, 1, at_least_one=True)[0])
+    assert [(each.producer_id, each.first_offset) for each in told] == [each for each in aborted if each[1] == 70]

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from wire_client import WireClient, batch, fetch_request
+from wire_client import WireClient, batch, fetch_request, produce_request
 
 from pytest_msk.brokers.embedded import EmbeddedBroker
 from pytest_msk.brokers.embedded.errors import ErrorCode
@@ -25,7 +25,8 @@ from pytest_msk.brokers.embedded.messages.groups import (
     OFFSET_FETCH,
 )
 from pytest_msk.brokers.embedded.messages.metadata import DESCRIBE_CLUSTER, FIND_COORDINATOR, METADATA
-from pytest_msk.brokers.embedded.messages.records import FETCH, INIT_PRODUCER_ID, OFFSET_FOR_LEADER_EPOCH
+from pytest_msk.brokers.embedded.messages.records import FETCH, INIT_PRODUCER_ID, OFFSET_FOR_LEADER_EPOCH, PRODUCE
+from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, WRITE_TXN_MARKERS
 from pytest_msk.errors import BrokerError
 
 PATIENCE = 15.0
@@ -226,6 +227,55 @@ def test_a_transaction_is_begun_at_its_coordinator(three: EmbeddedBroker) -> Non
             code = client.ask(INIT_PRODUCER_ID, asked)["error_code"]
             assert (code == ErrorCode.NOT_COORDINATOR) == (node != three._cluster.coordinator("tx"))
             assert client.ask(INIT_PRODUCER_ID, {**asked, "transactional_id": None})["error_code"] == ErrorCode.NONE
+
+
+def test_a_transaction_is_described_by_its_coordinator(three: EmbeddedBroker) -> None:
+    ids = [f"tx{number}" for number in range(6)]
+    for node in three.nodes:
+        with at(three, node) as client:
+            answer = client.ask(DESCRIBE_TRANSACTIONS, {"transactional_ids": ids})["transactions"]
+        known = {each["transactional_id"]: each["error_code"] for each in answer}
+        assert known == {
+            each: ErrorCode.TRANSACTIONAL_ID_NOT_FOUND
+            if three._cluster.coordinator(each) == node
+            else ErrorCode.NOT_COORDINATOR
+            for each in ids
+        }
+
+
+def test_a_marker_is_written_by_the_leader(three: EmbeddedBroker) -> None:
+    three.create_topic("t")
+    places = [{"name": "t", "partitions": [0]}]
+    marker = {"producer_id": 7, "producer_epoch": 0, "committed": False, "coordinator_epoch": 0, "topics": places}
+    codes = []
+    for node in three.nodes:
+        with at(three, node) as client:
+            (answer,) = client.ask(WRITE_TXN_MARKERS, {"markers": [marker]})["markers"]
+        codes.append(answer["topics"][0]["partitions"][0]["error_code"])
+    assert codes == [ErrorCode.NONE, ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.NOT_LEADER_OR_FOLLOWER]
+
+
+@pytest.mark.parametrize("unclean", [False, True])
+def test_the_marker_of_a_transaction_waits_for_a_leader(three: EmbeddedBroker, unclean: bool) -> None:
+    """With nobody to lead it, a partition gets its marker from whoever leads it next."""
+    three.create_topic("t", config={"unclean.leader.election.enable": str(unclean).lower(), "min.insync.replicas": "1"})
+    log = three._cluster.topics.log("t", 0)
+    assert log is not None
+    transactions = three._cluster.transactions
+    with at(three, 1) as client:
+        producer = transactions.init_producer("tx", 60_000, now_ms=0)
+        transactions.add_partitions("tx", producer, [("t", 0)], now_ms=0)
+        raw = batch(b"x", producer_id=producer.id, producer_epoch=0, base_sequence=0, attributes=0x10)
+        body = {**produce_request("t", raw), "transactional_id": "tx"}
+        assert client.ask(PRODUCE, body)["topics"][0]["partitions"][0]["error_code"] == ErrorCode.NONE
+        three.nodes[2].stop()
+        three.nodes[3].stop()
+        assert client.produce("t", batch(b"y"))["base_offset"] == 1
+    three.nodes[1].stop()
+    transactions.end("tx", producer, commit=True, now_ms=0)
+    assert log.end_offset == 2
+    three.nodes[2 if unclean else 1].start()
+    assert (log.end_offset, log.in_transaction(producer.id)) == (2 if unclean else 3, False)
 
 
 # --- topics -------------------------------------------------------------------------------------------------------

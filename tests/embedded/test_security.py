@@ -486,6 +486,19 @@ def test_a_client_that_failed_is_closed_after_the_delay():
 # --- the Python face
 
 
+def test_a_client_that_is_refused_does_not_come_back_at_once(broker, tmp_path):
+    stranger = CertificateAuthority(tmp_path)
+    producers = [
+        broker.producer(auth="scram", sasl_password="wrong", log_level=0),
+        broker.producer(auth="tls", ssl_ca_location=str(stranger.path), log_level=0),
+    ]
+    deadline = time.monotonic() + 0.5
+    while time.monotonic() < deadline:
+        for producer in producers:
+            producer.poll(0.05)
+    assert 2 <= len(broker.rejections) <= 6
+
+
 def test_a_listener_is_opened_by_its_first_use(broker):
     assert len(broker._listeners[1].servers) == 1
     first = broker.bootstrap_servers_for("scram")

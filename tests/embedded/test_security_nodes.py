@@ -283,6 +283,17 @@ def test_a_fault_comes_before_the_right(three: EmbeddedBroker, at: Callable[...,
     assert [client.produce("t", batch(b"x"))["error_code"] for _ in range(2)] == [19, 29]
 
 
+def test_a_fault_tells_of_no_topic_that_may_not_be_seen(three: EmbeddedBroker, at: Callable[..., WireClient]) -> None:
+    for name in ("hidden", "t"):
+        three.create_topic(name)
+    deny(three, TOPIC, "hidden", Operation.DESCRIBE)
+    client = at(1)
+    three.faults.fail("Metadata", "LEADER_NOT_AVAILABLE")
+    asked = {"topics": None, "include_topic_authorized_operations": False}
+    told = [[each["name"] for each in client.ask(METADATA, asked)["topics"]] for _ in range(2)]
+    assert told == [["t"], ["t"]]
+
+
 def test_the_right_comes_before_the_node(three: EmbeddedBroker, at: Callable[..., WireClient]) -> None:
     coordinator = three.nodes.coordinator("g")
     assert coordinator is not None
@@ -430,6 +441,20 @@ def test_transactions_and_their_topics_are_told_to_who_may_see_them(
         deny(three, TRANSACTION, "x")
         assert coordinator.ask(LIST_TRANSACTIONS, asked)["transactions"] == []
         producer.abort_transaction(PATIENCE)
+
+
+def test_a_pattern_gives_a_member_no_topic_that_it_may_not_see(three: EmbeddedBroker, coordinator: WireClient) -> None:
+    deny(three, TOPIC, "u", Operation.DESCRIBE)
+    beat = {**JOINS, "member_id": "p", "subscribed_topic_names": [], "subscribed_topic_regex": "[tu]"}
+    answer = coordinator.ask(CONSUMER_GROUP_HEARTBEAT, beat)
+    assert answer["error_code"] == 0
+    given = [each["topic_id"] for each in answer["assignment"]["topic_partitions"]]
+    assert given == [three._cluster.topics.get("t").id]
+    follows = {**beat, "member_epoch": answer["member_epoch"], "rebalance_timeout_ms": -1}
+    follows.update(subscribed_topic_names=None, subscribed_topic_regex=None, topic_partitions=None)
+    three.create_topic("v")  # the topics are looked at anew
+    assert not coordinator.ask(CONSUMER_GROUP_HEARTBEAT, follows)["assignment"]
+    three.expire_member("g", "p")
 
 
 def test_a_group_is_described_to_who_may_see_its_topics(three: EmbeddedBroker, coordinator: WireClient) -> None:

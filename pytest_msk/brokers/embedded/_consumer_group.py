@@ -10,13 +10,13 @@ It knows no time and no timer; what happens when is decided in `consumer_groups`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from ._assignors import ASSIGNORS, Assignment, AssignorMember
 from ._group_messages import GroupState
-from ._topic_regex import matches
+from ._topic_regex import any_topic, matches
 from .errors import ErrorCode, Refused
 
 __all__ = ["LEFT", "LEFT_FOR_NOW", "ConsumerGroup", "ConsumerMember", "MemberState", "TopicInfo"]
@@ -47,6 +47,7 @@ class ConsumerMember:
 
     Args:
         topics: the names that it subscribes to; those that match `regex` come on top.
+        may_see: whether it may know of a topic that its `regex` matches.
         epoch: the epoch that it is in; 0 while it joins, -2 for a static member that left for now.
         assigned: what it may have.
         revoking: what it has to give back first.
@@ -60,6 +61,7 @@ class ConsumerMember:
     rebalance_timeout_ms: int = -1
     topics: frozenset[str] = frozenset()
     regex: str | None = None
+    may_see: Callable[[str], bool] = field(default=any_topic, repr=False, compare=False)
     assignor: str | None = None
     epoch: int = 0
     previous_epoch: int = -1
@@ -182,7 +184,8 @@ class ConsumerGroup:
         return {
             name: info
             for name, info in self.topics.items()
-            if name in member.topics or (member.regex is not None and matches(member.regex, name))
+            if name in member.topics
+            or (member.regex is not None and matches(member.regex, name) and member.may_see(name))
         }
 
     def assign(self, default: str) -> None:
@@ -246,11 +249,11 @@ class ConsumerGroup:
         """Look at the subscribed topics anew; the epoch rises when they changed."""
         self.catalog_version = version
         names = frozenset(name for each in self.members.values() for name in each.topics)
-        patterns = {each.regex for each in self.members.values() if each.regex is not None}
+        patterns = {(each.regex, each.may_see) for each in self.members.values() if each.regex is not None}
         topics = {
             name: info
             for name, info in catalog.items()
-            if name in names or any(matches(pattern, name) for pattern in patterns)
+            if name in names or any(matches(pattern, name) and may_see(name) for pattern, may_see in patterns)
         }
         if topics != self.topics:
             self.topics = topics

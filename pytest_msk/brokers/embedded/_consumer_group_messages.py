@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ._assignors import Assignment
 from ._consumer_group import TopicInfo
+from ._topic_regex import any_topic
 
 __all__ = [
     "ConsumerGroupConfig",
@@ -63,6 +64,7 @@ class ConsumerHeartbeat:
     Args:
         member_epoch: 0 to join, -1 to leave, -2 for a static member that will be back.
         topics: the names that it subscribes to.
+        may_see: whether it may know of a topic that its `regex` matches.
         owned: the partitions that it has, by topic id and number.
         id_required: whether the client makes its own member id (version 1 and up).
     """
@@ -75,6 +77,7 @@ class ConsumerHeartbeat:
     rebalance_timeout_ms: int = -1
     topics: tuple[str, ...] | None = None
     regex: str | None = None
+    may_see: Callable[[str], bool] = field(default=any_topic, repr=False, compare=False)
     assignor: str | None = None
     owned: Assignment | None = None
     client_id: str = ""

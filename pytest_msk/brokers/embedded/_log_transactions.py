@@ -5,7 +5,10 @@ Source: KIP-98, "Transaction Index"; a read_committed consumer drops the records
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 __all__ = ["AbortedTransaction", "LogTransactions"]
 
@@ -25,7 +28,9 @@ class LogTransactions:
     def __init__(self) -> None:
         # By producer; as each begins behind those before it, the first one is the oldest.
         self._open: dict[int, int] = {}
+        # In the order of their ends; those of one producer are in the order of their beginnings too.
         self._aborted: list[AbortedTransaction] = []
+        self._aborted_of: dict[int, list[AbortedTransaction]] = {}
 
     @property
     def first_open_offset(self) -> int | None:
@@ -44,27 +49,40 @@ class LogTransactions:
         """A marker was appended; without records before it, it ends nothing."""
         first = self._open.pop(producer_id, None)
         if first is not None and not commit:
-            self._aborted.append(
-                AbortedTransaction(producer_id=producer_id, first_offset=first, last_offset=marker_offset)
-            )
+            aborted = AbortedTransaction(producer_id=producer_id, first_offset=first, last_offset=marker_offset)
+            self._add(aborted)
 
     def aborted(self, start: int, end: int) -> list[AbortedTransaction]:
         """The aborted transactions that reach into the offsets from `start` up to `end`, in the order of their ends."""
-        return [each for each in self._aborted if each.last_offset >= start and each.first_offset < end]
+        first = bisect_left(self._aborted, start, key=attrgetter("last_offset"))
+        return [each for each in self._aborted[first:] if each.first_offset < end]
 
     def is_aborted(self, producer_id: int, offset: int) -> bool:
         """Whether a producer's record belongs to a transaction that was aborted."""
-        return any(
-            each.producer_id == producer_id and each.first_offset <= offset < each.last_offset for each in self._aborted
-        )
+        aborted = self._aborted_of.get(producer_id, [])
+        at = bisect_right(aborted, offset, key=attrgetter("first_offset")) - 1
+        return at >= 0 and offset < aborted[at].last_offset
 
-    def truncated(self, end: int) -> None:
-        """The log ends at `end` now: what began there never was; a transaction whose marker is lost is open again."""
-        lost = [each for each in self._aborted if each.last_offset >= end]
-        again = {**self._open, **{each.producer_id: each.first_offset for each in lost}}
-        self._open = dict(sorted(((p, at) for p, at in again.items() if at < end), key=lambda each: each[1]))
-        self._aborted = [each for each in self._aborted if each.last_offset < end]
+    def truncated(self, end: int, still_open: dict[int, int]) -> None:
+        """The log ends at `end` now: what began there never was; a transaction whose marker is lost is open again.
+
+        Args:
+            still_open: where the transactions begin that the log has no marker of now, by producer.
+        """
+        self._open = still_open
+        self._keep(each for each in self._aborted if each.last_offset < end)
 
     def trimmed(self, start: int) -> None:
         """The log begins at `start` now: forget what ended before it."""
-        self._aborted = [each for each in self._aborted if each.last_offset >= start]
+        self._keep(each for each in self._aborted if each.last_offset >= start)
+
+    def _keep(self, aborted: Iterable[AbortedTransaction]) -> None:
+        kept = list(aborted)
+        if len(kept) < len(self._aborted):
+            self._aborted, self._aborted_of = [], {}
+            for each in kept:
+                self._add(each)
+
+    def _add(self, aborted: AbortedTransaction) -> None:
+        self._aborted.append(aborted)
+        self._aborted_of.setdefault(aborted.producer_id, []).append(aborted)

@@ -7,10 +7,15 @@ from functools import lru_cache
 
 from .errors import ErrorCode, Refused
 
-__all__ = ["check", "matches"]
+__all__ = ["any_topic", "check", "matches"]
 
 # What Python's syntax has and RE2's has not: looking around, references to groups, conditions, atomic groups.
 _NOT_IN_RE2 = re.compile(r"(?<!\\)(?:\\\\)*(?:\(\?(?:[=!>(#]|<[=!]|P=)|\\[1-9])")
+
+
+def any_topic(_name: str) -> bool:
+    """What a member may see that may see every topic."""
+    return True
 
 
 @lru_cache(maxsize=256)

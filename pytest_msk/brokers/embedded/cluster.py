@@ -98,6 +98,8 @@ class Cluster:
             Replicas(replicas, self.up) for replicas in place(self.ids, _COORDINATORS, min(nodes, len(ZONES)))
         ]
         self._real = RealClock()
+        # Of transactions that ended while nobody led one of their partitions.
+        self._markers_due: list[tuple[PartitionLog, Producer, bool]] = []
 
     def zone(self, node: int) -> str | None:
         """The availability zone of a node; None in a cluster of one, as a broker without `broker.rack` has none."""
@@ -126,13 +128,16 @@ class Cluster:
         self.transactions.forget_topic(topic.name)
         for log in topic.partitions:
             self.waiting.gone(log)
+        self._markers_due = [each for each in self._markers_due if each[0].topic != topic.name]
 
     # --- transactions ---------------------------------------------------------------------------------------------
 
     def _end_transaction(self, ended: EndedTransaction) -> None:
         for topic, partition in ended.partitions:
             log = self.topics.log(topic, partition)
-            if log is not None:
+            if log is not None and log.replicas.leader is None:
+                self._markers_due.append((log, ended.producer, ended.commit))
+            elif log is not None:
                 self.write_marker(log, ended.producer, commit=ended.commit)
         for group_id in ended.groups:
             self.groups.end_transaction(group_id, ended.producer.id, commit=ended.commit)
@@ -181,6 +186,12 @@ class Cluster:
                     log.truncate(cut)
                 if log.replicas.leader != leader:
                     self.waiting.gone(log)
+        due, self._markers_due = self._markers_due, []
+        for log, producer, commit in due:
+            if log.replicas.leader is None:
+                self._markers_due.append((log, producer, commit))
+            else:
+                self.write_marker(log, producer, commit=commit)
 
     def move_leader(self, log: PartitionLog, node: int) -> bool:
         """Let another node that is in sync lead a partition; whether it could."""

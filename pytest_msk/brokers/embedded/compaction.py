@@ -101,6 +101,11 @@ class Cleaner:
         changed = len(cleaned) < count or any(old is not new for old, new in zip(batches, cleaned, strict=False))
         return [*cleaned, *batches[count:]] if changed else None
 
+    def truncated(self, end: int) -> None:
+        """The log ends at `end` now: what is written from there on is new, and its tombstones are."""
+        self._clean_up_to = min(self._clean_up_to, end)
+        self._horizons = {base: horizon for base, horizon in self._horizons.items() if base < end}
+
     def _kept(
         self,
         header: BatchHeader,

@@ -83,6 +83,7 @@ class ConsumerGroups:
             else beat.rebalance_timeout_ms,
             topics=before.topics if beat.topics is None else frozenset(beat.topics),
             regex=before.regex if beat.regex is None else beat.regex or None,
+            may_see=before.may_see if beat.regex is None else beat.may_see,
             assignor=beat.assignor or before.assignor,
             client_id=beat.client_id,
             client_host=beat.client_host,

@@ -19,6 +19,7 @@ from .messages.metadata import METADATA
 from .messages.records import FETCH, PRODUCE
 from .node import Node
 from .requests import Part, Request, RequestFilter, split
+from .security.access import Operation, ResourceType
 from .security.guards import Guards
 from .wire import Api, MalformedRequest, Struct
 
@@ -170,6 +171,17 @@ class Gate:
                 answer[items] = [each for each in answer[items] if coordinator(each[key]) == node.id]
             return answer
 
+        def described(call: Call, request: Struct) -> Struct | None:
+            ids = request["transactional_ids"]
+            code = ErrorCode.NOT_COORDINATOR
+            errors = [{"error_code": code, "transactional_id": each} for each in ids if coordinator(each) != node.id]
+            answer = handler(
+                call, {**request, "transactional_ids": [each for each in ids if coordinator(each) == node.id]}
+            )
+            return None if answer is None else {**answer, "transactions": [*answer["transactions"], *errors]}
+
+        if api.name == "DescribeTransactions":
+            return described
         if api.name in _GROUP_APIS:
             return of_groups
         if api.name in _TRANSACTION_APIS:
@@ -230,7 +242,9 @@ class Gate:
             call.close()
             return
         if api is METADATA and (request["topics"] is None or (call.version == 0 and not request["topics"])):
-            request = {**request, "topics": [{"topic_id": topic.id, "name": topic.name} for topic in node.topics]}
+            may = call.connection.session.authorizer
+            seen = [each for each in node.topics if may.allows(Operation.DESCRIBE, ResourceType.TOPIC, each.name)]
+            request = {**request, "topics": [{"topic_id": topic.id, "name": topic.name} for topic in seen]}
         answer = _refuse(api, handler, call, request, meant.means, code)
         if answer is not None:
             call.answer(answer)

@@ -376,7 +376,8 @@ class PartitionLog:
         self._end = min(self._end, end)
         self._start = min(self._start, self._end)
         self._producers.truncate(self._end)
-        self._transactions.truncated(self._end)
+        self._transactions.truncated(self._end, _open_transactions(self._batches))
+        self._cleaner.truncated(self._end)
 
     def retain(self, config: LogConfig, now_ms: int) -> bool:
         """Apply `retention.ms` and `retention.bytes` batch by batch, oldest first; whether something went."""
@@ -428,6 +429,17 @@ class PartitionLog:
         self._max_timestamps = [header.max_timestamp for header in headers]
         self.size = sum(map(len, cleaned))
         return True
+
+
+def _open_transactions(batches: list[bytes]) -> dict[int, int]:
+    """Where each producer's transaction begins that no marker among these batches ends, the oldest first."""
+    found: dict[int, int] = {}
+    for header in map(BatchHeader.read, batches):
+        if header.control:
+            found.pop(header.producer_id, None)
+        elif header.transactional:
+            found.setdefault(header.producer_id, header.base_offset)
+    return found
 
 
 def _offsets_of(batch: bytes) -> Iterator[range]:

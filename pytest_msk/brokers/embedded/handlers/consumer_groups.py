@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from .._assignors import Assignment
 from .._consumer_group import ConsumerGroup
+from .._topic_regex import any_topic
 from ..call import Call
 from ..consumer_groups import ConsumerHeartbeat
 from ..errors import ErrorCode, Refused
@@ -40,6 +41,7 @@ class _ConsumerGroups:
             rebalance_timeout_ms=request["rebalance_timeout_ms"],
             topics=None if topics is None else tuple(topics),
             regex=request["subscribed_topic_regex"],
+            may_see=request.get("may_see", any_topic),
             assignor=request["server_assignor"],
             owned=None
             if owned is None

@@ -141,9 +141,10 @@ class _Transactions:
         }
 
     def _write_marker(self, topic: str, index: int, marker: Struct) -> ErrorCode:
-        log = self._node.topics.log(topic, index)
-        if log is None:
-            return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        try:
+            log = self._node.log(topic, index)
+        except Refused as refused:
+            return refused.code
         return self._node.write_marker(log, _producer(marker), commit=marker["committed"])
 
     def commit_offsets(self, call: Call, request: Struct) -> Struct:

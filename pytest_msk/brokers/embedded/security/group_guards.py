@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..errors import ErrorCode
 from ..wire import Struct
@@ -169,7 +170,8 @@ def consumer_group_heartbeat(may: Authorizer, call: GuardedCall, request: Struct
     elif not all(may.allows(Operation.DESCRIBE, TOPIC, topic) for topic in topics):
         kind = TOPIC
     else:
-        return request
+        # What a pattern matches is known to the group alone, and of that a member is given what it may see.
+        return {**request, "may_see": partial(may.allows, Operation.DESCRIBE, TOPIC)}
     call.answer({"error_code": CODES[kind], "error_message": TEXTS[kind], "member_id": request["member_id"]})
     return None
 
