@@ -12,6 +12,7 @@ from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from .._offsets import count_of
 from ..brokers import Broker
 from ..clock import VirtualClock
 from ..errors import BrokerError, MskError
@@ -254,12 +255,16 @@ class EventSourceMapping:
                 self.clock.advance_to(due)
 
     def _failures(self, event: Attempt | NotInvoked, failures: int) -> int:
-        """How often a batch has failed in a row, without those failures after which its retries run out."""
+        """How often a batch has failed in a row, without failures after which its retries run out or less is left."""
         if isinstance(event, NotInvoked):
             return failures + 1
         delivery = self._pipeline.delivery if self._pipeline else None
         limited = delivery is not None and delivery.rules.retries is not None
-        return failures + 1 if (event.failed or event.item_failures) and not limited else 0
+        if limited or not (event.failed or event.item_failures):
+            return 0
+        sent = delivery.batch.records if event.records is None and delivery is not None else event.records or {}
+        went_on = not event.failed and count_of(event.item_failures) < count_of(sent)
+        return 0 if went_on else failures + 1
 
     def _pass_time(self, event: Attempt | NotInvoked, failures: int) -> None:
         """A batch has failed too often: move the clock to when its records are too old, or raise."""
