@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from ..mapping import MappingParameters
+from ..mapping._shapes import refuse_types
 from .document import Document, Place
 from .intrinsics import Intrinsics
 
@@ -47,6 +48,7 @@ _RESOURCE: _Properties = {
 }
 #: Members of blocks that are numbers, though a template may write them as text.
 _INTEGERS = {"MinimumPollers", "MaximumPollers"}
+_SAM_DESTINATIONS = ("SQS", "SNS", "S3")
 _SAM_EVENTS = ("MSK", "SelfManagedKafka")
 _SAM_FUNCTION, _FUNCTION = "AWS::Serverless::Function", "AWS::Lambda::Function"
 _MAPPING = "AWS::Lambda::EventSourceMapping"
@@ -221,8 +223,16 @@ class _Reader:
             raise place.error(f"{what} has no property {key!r}; there are: {', '.join(sorted(known))}.")
         name, kind = known[key]
         value = self._evaluate(place)
-        if value is not None:
-            parameters[name] = _typed(value, kind, place)
+        if value is None:
+            return
+        if name == "destination_config" and known is _SAM:
+            value = _without_type(value, place)
+        value = _typed(value, kind, place)
+        try:
+            refuse_types(cast(MappingParameters, {name: value}))
+        except TypeError as error:
+            raise place.error(f"{place.path}: {error}") from error
+        parameters[name] = value
 
     # --- the function
 
@@ -268,6 +278,16 @@ def _names(place: Place) -> set[str]:
         return {name for item in value for name in _names(item)}
     text = str(value)
     return {text, *(part.split(".")[0] for part in text.replace("}", "${").split("${")), text.split(".")[0]}
+
+
+def _without_type(value: object, place: Place) -> object:
+    """A SAM event's destination without its `Type`, of which SAM makes a policy and nothing else."""
+    failure = value.get("OnFailure") if isinstance(value, dict) else None
+    if not isinstance(failure, dict) or "Type" not in failure:
+        return value
+    if failure["Type"] not in _SAM_DESTINATIONS:
+        raise place.error(f"{place.path}.OnFailure.Type is {failure['Type']!r}: one of {', '.join(_SAM_DESTINATIONS)}.")
+    return {"OnFailure": {key: item for key, item in failure.items() if key != "Type"}}
 
 
 def _typed(value: object, kind: _Type, place: Place) -> object:
