@@ -59,7 +59,7 @@ class DeployedMapping:
         block = "AmazonManagedKafkaEventSourceConfig" if managed else "SelfManagedKafkaEventSourceConfig"
         start_ms = esm.config.starting_position_ms
         filters = cast("Parameters", given.get("filter_criteria") or {})
-        hidden = listed and "kms_key_arn" in given
+        hidden = listed and bool(given.get("kms_key_arn"))
         result: Parameters = {
             "UUID": esm.uuid,
             "EventSourceMappingArn": self.arn,
@@ -83,7 +83,7 @@ class DeployedMapping:
             "FilterCriteria": filters if filters.get("Filters") and not hidden else None,
         }
         for name, member in _AS_GIVEN.items():
-            result[member] = given.get(name)
+            result[member] = None if given.get(name) in ("", {}) else given.get(name)
         if not managed:
             source = cast("Parameters", given["self_managed_event_source"])
             endpoints = cast("dict[str, list[str]]", source["Endpoints"])

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from ..journal import Assigned, Attempt, Committed, Event, Filtered, Offsets, Polled, PollFailed, Revoked
+from ..brokers.security import Authentication
+from ..journal import Assigned, Committed, Event, Filtered, Offsets, Polled, PollFailed, Revoked
 from ..mapping.parameters import SystemLogLevel
 
 __all__ = ["Line", "SystemLogs"]
@@ -16,6 +17,19 @@ Line = tuple[int, str]
 _Kind = Literal["ESM_PROCESSING_EVENT", "POLLER_STATUS_EVENT", "KAFKA_STATUS_EVENT"]
 _LEVELS: tuple[SystemLogLevel, ...] = ("DEBUG", "INFO", "WARN")
 _MINUTE_MS = 60_000
+_MECHANISMS: Mapping[Authentication | None, str] = {
+    "scram": "SCRAM-SHA-512",
+    "scram-sha-256": "SCRAM-SHA-256",
+    "plain": "PLAIN",
+    "iam": "AWS_MSK_IAM",
+}
+#: By what the `LastProcessingResult` says; whatever else it is, the client has waited for the brokers.
+_EXCEPTIONS = {
+    "failed to authorize": "TopicAuthorizationException",
+    "SASL authentication failed": "SaslAuthenticationException",
+    "certificate or private key": "InvalidConfigurationException",
+    "authenticate": "SslAuthenticationException",
+}
 
 
 class SystemLogs:
@@ -29,6 +43,7 @@ class SystemLogs:
         topic: what it reads.
         group: its consumer group.
         brokers: where it reads from, `host:port`.
+        auth: how it shows the cluster who it is; `None` for the plaintext listener.
     """
 
     def __init__(
@@ -41,6 +56,7 @@ class SystemLogs:
         topic: str,
         group: str,
         brokers: tuple[str, ...],
+        auth: Authentication | None,
     ) -> None:
         self._level = level
         self._arn = arn
@@ -49,10 +65,10 @@ class SystemLogs:
         self._topic = topic
         self._group = group
         self._brokers = brokers
+        self._security = _security(auth)
         self._assigned: dict[int, int] = {}
         self._generation = 0
         self._consumed: dict[int, int] = {}
-        self._processed: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._minute: int | None = None
 
@@ -62,28 +78,32 @@ class SystemLogs:
         Args:
             ends: per partition where its log ends now.
         """
-        minute = event.time_ms // _MINUTE_MS
-        if self._minute is not None and minute > self._minute and self._assigned:
-            yield from self._line("DEBUG", "KAFKA_STATUS_EVENT", minute * _MINUTE_MS, self._status(ends))
-        self._minute = minute
+        yield from self.until(event.time_ms, ends)
         if isinstance(event, PollFailed):
-            error = {"errorMessage": event.error, "errorCode": event.result.removeprefix("PROBLEM: ")}
+            error = {"errorMessage": event.error, "errorCode": _error_code(event)}
             yield from self._line("WARN", "ESM_PROCESSING_EVENT", event.time_ms, {"error": error})
         elif isinstance(event, Assigned):
             self._assigned.update(event.positions)
             self._generation += 1
-            yield from self._line("INFO", "POLLER_STATUS_EVENT", event.time_ms, self._connection())
+            yield from self._line("INFO", "POLLER_STATUS_EVENT", event.time_ms, self._connection(len(ends)))
         elif isinstance(event, Revoked):
             for partition in event.partitions:
                 self._assigned.pop(partition, None)
         elif isinstance(event, Polled | Filtered):
             _advance(self._consumed, event.records)
-        elif isinstance(event, Attempt) and event.error is None:
-            self._processed.update(self._consumed)
         elif isinstance(event, Committed):
             self._committed.update(event.positions)
 
-    def _connection(self) -> dict[str, object]:
+    def until(self, time_ms: int, ends: Mapping[int, int]) -> Iterator[Line]:
+        """The lines of the minutes that have begun since the last event."""
+        minute = time_ms // _MINUTE_MS
+        first = minute if self._minute is None or not self._assigned else self._minute + 1
+        if self._assigned:
+            for begun in range(first, minute + 1):
+                yield from self._line("DEBUG", "KAFKA_STATUS_EVENT", begun * _MINUTE_MS, self._status(ends))
+        self._minute = minute
+
+    def _connection(self, total: int) -> dict[str, object]:
         partitions = [f"{self._topic}-{partition}" for partition in sorted(self._assigned)]
         return {
             "kafkaEventSourceConnection": {
@@ -91,7 +111,8 @@ class SystemLogs:
                 "consumerId": f"{self._uuid}-0",
                 "topics": [self._topic],
                 "consumerGroupId": self._group,
-                "securityProtocol": "PLAINTEXT",
+                **self._security,
+                "totalPartitionCount": total,
                 "assignedPartitionCount": len(partitions),
                 "partitionsAssignmentGeneration": self._generation,
                 "assignedPartitions": partitions,
@@ -104,11 +125,12 @@ class SystemLogs:
             row = {"partition": f"{self._topic}-{partition}", "endOffset": ends.get(partition, 0)}
             for name, known in (
                 ("consumedOffset", self._consumed),
-                ("processedOffset", self._processed),
                 ("committedOffset", self._committed),
             ):
                 if partition in known:
                     row[name] = known[partition]
+            if partition in self._committed:
+                row["processedOffset"] = self._committed[partition] - 1
             rows.append(row)
         return {"kafkaPartitionOffsets": rows}
 
@@ -125,6 +147,23 @@ class SystemLogs:
             **members,
         }
         yield time_ms, json.dumps(line)
+
+
+def _security(auth: Authentication | None) -> dict[str, str]:
+    if auth in (None, "plaintext"):
+        return {"securityProtocol": "PLAINTEXT"}
+    mechanism = _MECHANISMS.get(auth)
+    return (
+        {"securityProtocol": "SSL"}
+        if mechanism is None
+        else {"securityProtocol": "SASL_SSL", "saslMechanism": mechanism}
+    )
+
+
+def _error_code(event: PollFailed) -> str:
+    """The Java client's exception, as the poller names it."""
+    name = next((name for text, name in _EXCEPTIONS.items() if text in event.result), "TimeoutException")
+    return f"org.apache.kafka.common.errors.{name}"
 
 
 def _advance(known: dict[int, int], records: Offsets) -> None:

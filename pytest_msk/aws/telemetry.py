@@ -60,15 +60,23 @@ class Telemetry:
         self._counts = Counts()
         self._metrics_place: Place = (0, 0)
         self._logs_place: Place = (0, 0)
+        #: What was sent last, by name.
+        self._gauged: dict[str, dict[str, object]] = {}
         self._logs: SystemLogs | None = None
 
     def send_metrics(self) -> None:
         """Put the metrics of what has happened since the last time, each at its minute."""
         events, self._metrics_place = self._deployed.esm.journal.since(self._metrics_place)
-        data = [*self._counted(events), *self._gauges()]
+        data = [*self._counted(events), *filter(self._is_news, self._gauges())]
         cloudwatch = self._client("cloudwatch")
         for start in range(0, len(data), _PAGE):
             cloudwatch.put_metric_data(Namespace="AWS/Lambda", MetricData=data[start : start + _PAGE])
+
+    def _is_news(self, gauge: dict[str, object]) -> bool:
+        """Whether a gauge says something new: its sum would count how often somebody asks."""
+        name = str(gauge["MetricName"])
+        last, self._gauged[name] = self._gauged.get(name), gauge
+        return gauge != last
 
     def _counted(self, events: Iterable[Event]) -> Iterator[dict[str, object]]:
         esm = self._deployed.esm
@@ -84,9 +92,9 @@ class Telemetry:
             yield from (self._datum(name, new[name], when, "FunctionName") for name in _OF_FUNCTION if new[name])
 
     def _gauges(self) -> Iterator[dict[str, object]]:
-        """What is so now: lag, and the number of pollers."""
+        """What is so now: lag, and the number of pollers; nothing while the mapping is disabled."""
         esm = self._deployed.esm
-        if esm.closed:
+        if esm.closed or esm.state != "Enabled":
             return
         now = datetime.fromtimestamp(esm.clock.now_ms() // _MINUTE_MS * 60, timezone.utc)
         metrics = esm.metrics
@@ -114,12 +122,14 @@ class Telemetry:
         esm = self._deployed.esm
         level = esm.parameters.get("logging_config", {}).get("SystemLogLevel")
         events, self._logs_place = esm.journal.since(self._logs_place)
-        if level is None or not events:
+        if level is None:
             return
         if self._logs is None:
             self._logs = self._made(level)
-        ends = {partition: mark.high for partition, mark in esm.broker.watermarks(esm.topic).items()}
+        ends = self._ends()
         lines = [line for event in events for line in self._logs.lines(event, ends)]
+        if not esm.closed:
+            lines += self._logs.until(esm.clock.now_ms(), ends)
         logs = self._client("logs")
         group = f"/aws/lambda/{esm.function.name}"
         for day, same in groupby(lines, key=lambda line: datetime.fromtimestamp(line[0] / 1000, timezone.utc).date()):
@@ -136,8 +146,17 @@ class Telemetry:
                         "in the future. Let the test's clock begin at the real now, and advance it by less."
                     )
 
+    def _ends(self) -> dict[int, int]:
+        """Per partition where its log ends now; none while there is no topic."""
+        esm = self._deployed.esm
+        if not esm.broker.partition_count(esm.topic):
+            return {}
+        return {partition: mark.high for partition, mark in esm.broker.watermarks(esm.topic).items()}
+
     def _made(self, level: SystemLogLevel) -> SystemLogs:
         esm = self._deployed.esm
+        auth = esm.config.access.auth
+        brokers = esm.broker.bootstrap_servers if auth is None else esm.broker.bootstrap_servers_for(auth)
         return SystemLogs(
             level,
             arn=self._deployed.arn,
@@ -145,7 +164,8 @@ class Telemetry:
             source=esm.config.event_source_arn,
             topic=esm.topic,
             group=esm.consumer_group_id,
-            brokers=tuple(esm.broker.bootstrap_servers.split(",")),
+            brokers=tuple(brokers.split(",")),
+            auth=auth,
         )
 
     def _client(self, service: str) -> Any:

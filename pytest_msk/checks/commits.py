@@ -34,10 +34,12 @@ def commit_anomalies(history: History) -> Iterator[Anomaly]:
         elif isinstance(step, Revoked):
             owned = (owned or set()) - set(step.partitions) if told else None
         elif isinstance(step, PositionReset):
-            committed[step.partition] = step.position
             owned = None if owned is None else owned | {step.partition}
             if step.position < step.offset:
+                committed[step.partition] = step.position
                 resolved[step.partition].cut(step.position)  # the log was made anew
+            else:  # read on behind what is gone; a batch that is under way is committed yet, up to there
+                resolved[step.partition].add(range(step.offset, step.position))
         elif isinstance(step, Delivery):
             _resolve(resolved, step.succeeded)
             if owned is not None:

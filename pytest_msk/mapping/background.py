@@ -25,10 +25,18 @@ class Background:
         open_pipeline: gives what is driven, which nobody else may use meanwhile; `None` while there is no topic.
         clock: is put on real time.
         name: the function's name.
+        failed: is told on the thread what has ended it, before anybody else is.
     """
 
-    def __init__(self, open_pipeline: Callable[[], EventPollers | None], clock: VirtualClock, name: str) -> None:
+    def __init__(
+        self,
+        open_pipeline: Callable[[], EventPollers | None],
+        clock: VirtualClock,
+        name: str,
+        failed: Callable[[BaseException], None],
+    ) -> None:
         self._open_pipeline = open_pipeline
+        self._failed = failed
         self._limit = TimeLimit(name)
         self._clock = clock
         self._ending = threading.Event()
@@ -59,7 +67,10 @@ class Background:
                 if pipeline.failing or pipeline.out_of_reach:
                     self._ending.wait(_BACKOFF)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test: by wait_until, or by stop
-            self._error = error
+            try:
+                self._failed(error)
+            finally:
+                self._error = error
         finally:
             self._limit.close()
             if pipeline is not None:

@@ -12,6 +12,7 @@ from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from .._offsets import count_of
 from ..brokers import Broker
 from ..clock import VirtualClock
 from ..errors import BrokerError, MskError
@@ -254,12 +255,16 @@ class EventSourceMapping:
                 self.clock.advance_to(due)
 
     def _failures(self, event: Attempt | NotInvoked, failures: int) -> int:
-        """How often a batch has failed in a row, without those failures after which its retries run out."""
+        """How often a batch has failed in a row, without failures after which its retries run out or less is left."""
         if isinstance(event, NotInvoked):
             return failures + 1
         delivery = self._pipeline.delivery if self._pipeline else None
         limited = delivery is not None and delivery.rules.retries is not None
-        return failures + 1 if (event.failed or event.item_failures) and not limited else 0
+        if limited or not (event.failed or event.item_failures):
+            return 0
+        sent = delivery.batch.records if event.records is None and delivery is not None else event.records or {}
+        went_on = not event.failed and count_of(event.item_failures) < count_of(sent)
+        return 0 if went_on else failures + 1
 
     def _pass_time(self, event: Attempt | NotInvoked, failures: int) -> None:
         """A batch has failed too often: move the clock to when its records are too old, or raise."""
@@ -311,7 +316,7 @@ class EventSourceMapping:
         if self.state != "Enabled":
             raise MskError(f"This mapping is {self.state}: esm.enable() it before you start it.")
         self._polls_in_background = True
-        self._background = Background(self._open_when_there, self.clock, self.function.name)
+        self._background = Background(self._open_when_there, self.clock, self.function.name, self._failed_in_background)
 
     def stop(self) -> None:
         """End the background mode; a call of the function that is under way is waited for.
@@ -454,9 +459,19 @@ class EventSourceMapping:
     def _stop_polling(self, reason: str | None) -> None:
         """Disable the mapping because of an error that no further poll can mend (spec 2.5)."""
         if reason is not None and self._lifecycle.state == "Enabled":
-            config = replace(self.config, enabled=False)
-            parameters: MappingParameters = {**self._parameters, "enabled": False}
-            self._begin("stop", (config, self.function, parameters), reason)
+            self._begin("stop", self._disabled(), reason)
+
+    def _failed_in_background(self, error: BaseException) -> None:
+        """The same on the background's thread, which has polled for the last time: `stop()` or `enable()` clears up."""
+        reason = problem_of(error.code).reason if isinstance(error, BrokerError) else None
+        if reason is not None and self._lifecycle.state == "Enabled":
+            self._coming = self._disabled()
+            now = self.clock.now_ms()
+            self._apply(self._lifecycle.begin("stop", now, enabled=False, length_ms=0, reason=reason))
+
+    def _disabled(self) -> tuple[EventSourceMappingConfig, LambdaFunction, MappingParameters]:
+        parameters: MappingParameters = {**self._parameters, "enabled": False}
+        return replace(self.config, enabled=False), self.function, parameters
 
     def _settle(self) -> tuple[StateChanged, ...]:
         """End the transition that is under way, if its time has come."""

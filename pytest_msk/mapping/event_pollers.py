@@ -16,7 +16,18 @@ from ..brokers import Broker
 from ..clock import Clock, Deadline
 from ..errors import BrokerError
 from ..functions import FunctionError, TimeLimit
-from ..journal import Assigned, Attempt, BatchClosed, Event, Journal, NotInvoked, PollersScaled, Revoked, ScalingReason
+from ..journal import (
+    Assigned,
+    Attempt,
+    BatchClosed,
+    Event,
+    FaultInjected,
+    Journal,
+    NotInvoked,
+    PollersScaled,
+    Revoked,
+    ScalingReason,
+)
 from .delivery import Delivery
 from .pipeline import Pipeline
 from .scaling import Evaluations, Scaling
@@ -131,8 +142,12 @@ class EventPollers:
             pipeline = self._pipelines[self._turn]
             self._turn = (self._turn + 1) % pollers
             started_ms = self._clock.now_ms()
+            if pollers > 1:
+                self._regroup(pipeline.rejoin)
             event = pipeline.step(wait=None if wait is None else wait / pollers)
             if event is not None:
+                if pollers > 1 and isinstance(event, FaultInjected):
+                    self._regroup(lambda: True)  # it has crashed, and another one in its place joins
                 self._weigh(event, started_ms)
                 return event
         return None
@@ -168,8 +183,7 @@ class EventPollers:
         """Add pollers, or take the latest ones away, and wait until the group has given its partitions anew."""
         event = PollersScaled(time_ms=self._clock.now_ms(), pollers=number, reason=reason, lag=sum(lag.values()))
         self._journal.append(event)
-        for pipeline in self._pipelines:
-            pipeline.held = []
+        self._hold()
         while len(self._pipelines) < number:
             self._add().held = []
         gone = []
@@ -182,6 +196,19 @@ class EventPollers:
         finally:
             self._tell(gone)
         return event
+
+    def _regroup(self, rebalances: Callable[[], bool]) -> None:
+        """Let all pollers hear at once of a rebalance that one of them brings about because the test wants it to."""
+        self._hold()
+        try:
+            if rebalances():
+                self._assemble()
+        finally:
+            self._tell([])
+
+    def _hold(self) -> None:
+        for pipeline in self._pipelines:
+            pipeline.held = []
 
     def _add(self) -> Pipeline:
         number = len(self._pipelines)

@@ -248,10 +248,16 @@ class Pipeline:
         self.out_of_reach = False
         return event
 
+    def rejoin(self) -> bool:
+        """Leave the group and ask to join it again, if the test has asked for that."""
+        if not self._poller.joined or not self._faults.take_rebalance():
+            return False
+        self.injected("rebalance")
+        self._poller.rejoin()
+        return True
+
     def _step(self, wait: float | None) -> Event | None:
-        if self._poller.joined and self._faults.take_rebalance():
-            self.injected("rebalance")
-            self._poller.rejoin()
+        self.rejoin()
         if any(each.held_up for each in self._busy):
             self._poller.serve()
         busy = self._busy  # those that are left: the group may have taken partitions away

@@ -49,6 +49,8 @@ def updated(parameters: MappingParameters, changes: MappingParameters) -> Mappin
             continue  # an empty block leaves it alone
         if name == "filter_criteria" and value is None:
             continue
+        if name == "destination_config" and isinstance(value, Mapping) and not any(value.values()):
+            continue  # nothing is sent in it
         if _clears(name, value):
             result.pop(name, None)
         elif name == "provisioned_poller_config" and isinstance(value, Mapping):
@@ -95,6 +97,10 @@ def _clears(name: str, value: object) -> bool:
     if name == "destination_config":
         failure = value.get("OnFailure") if isinstance(value, Mapping) else None
         return isinstance(failure, Mapping) and failure.get("Destination") == ""
+    if name in ("metrics_config", "logging_config"):
+        return isinstance(value, Mapping) and not any(value.values())
+    if name == "kms_key_arn":
+        return value == ""
     return name == "provisioned_poller_config" and isinstance(value, Mapping) and not value
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from ..mapping import MappingParameters
+from ..mapping._shapes import refuse_types
 from .document import Document, Place
 from .intrinsics import Intrinsics
 
@@ -48,8 +49,7 @@ _RESOURCE: _Properties = {
 _NO_REGISTRY = "SchemaRegistryConfig: schema registries are not run here (spec 9); leave it out of the test's template."
 #: Members of blocks that are numbers, though a template may write them as text.
 _INTEGERS = {"MinimumPollers", "MaximumPollers"}
-#: Types of an event's on-failure destination, by which SAM gives the function's role its rights.
-_DESTINATION_TYPES = ("SQS", "SNS", "S3")
+_SAM_DESTINATIONS = ("SQS", "SNS", "S3")
 _SAM_EVENTS = ("MSK", "SelfManagedKafka")
 _SAM_FUNCTION, _FUNCTION = "AWS::Serverless::Function", "AWS::Lambda::Function"
 _MAPPING = "AWS::Lambda::EventSourceMapping"
@@ -177,9 +177,6 @@ class _Reader:
                 parameters["event_source_arn"] = self._evaluate(place)
             elif key not in ("Topics", source):
                 self._add(parameters, _SAM, key, place, f"An event of type {self._type(event)}")
-        destination = properties.get("DestinationConfig")
-        if destination is not None and isinstance(parameters.get("destination_config"), dict):
-            _drop_type(parameters["destination_config"].get("OnFailure"), destination)
         return self._made(properties, parameters, self._function(function, name, None), managed=managed)
 
     def _resource(self, resource: Place, function: Place, name: str) -> TemplateMapping:
@@ -220,10 +217,18 @@ class _Reader:
             raise place.error(f"{what} has no property {key!r}; there are: {', '.join(sorted(known))}.")
         name, kind = known[key]
         value = self._evaluate(place)
+        if value is None:
+            return
         if isinstance(value, dict) and "SchemaRegistryConfig" in value:
             raise place.error(_NO_REGISTRY)
-        if value is not None:
-            parameters[name] = _typed(value, kind, place)
+        if name == "destination_config" and known is _SAM:
+            value = _without_type(value, place)
+        value = _typed(value, kind, place)
+        try:
+            refuse_types(cast(MappingParameters, {name: value}))
+        except TypeError as error:
+            raise place.error(f"{place.path}: {error}") from error
+        parameters[name] = value
 
     # --- the function
 
@@ -271,13 +276,15 @@ def _names(place: Place) -> set[str]:
     return {text, *(part.split(".")[0] for part in text.replace("}", "${").split("${")), text.split(".")[0]}
 
 
-def _drop_type(on_failure: object, place: Place) -> None:
-    """Take out the type of a destination: SAM gives the role its rights by it, and the mapping never has it."""
-    if isinstance(on_failure, dict) and "Type" in on_failure:
-        kind = on_failure.pop("Type")
-        if kind not in _DESTINATION_TYPES:
-            types = ", ".join(_DESTINATION_TYPES)
-            raise place.error(f"{place.path}.OnFailure.Type: SAM has no type {kind!r}; there are: {types}.")
+def _without_type(value: object, place: Place) -> object:
+    """A SAM event's destination without its `Type`, of which SAM makes a policy and nothing else."""
+    failure = value.get("OnFailure") if isinstance(value, dict) else None
+    if not isinstance(failure, dict) or "Type" not in failure:
+        return value
+    if failure["Type"] not in _SAM_DESTINATIONS:
+        types = ", ".join(_SAM_DESTINATIONS)
+        raise place.error(f"{place.path}.OnFailure.Type: SAM has no type {failure['Type']!r}; there are: {types}.")
+    return {"OnFailure": {key: item for key, item in failure.items() if key != "Type"}}
 
 
 def _typed(value: object, kind: _Type, place: Place) -> object:

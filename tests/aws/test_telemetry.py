@@ -8,9 +8,10 @@ from datetime import datetime, timedelta, timezone
 import boto3
 import pytest
 
-from pytest_msk import MskError
+from pytest_msk import BrokerError, DeliveryBlocked, LambdaFunction, MskError
 
 PROVISIONED = {"ProvisionedPollerConfig": {"MinimumPollers": 1, "MaximumPollers": 1}}
+REPORT = ["ReportBatchItemFailures"]
 EVERYTHING = {"MetricsConfig": {"Metrics": ["EventCount", "ErrorCount", "KafkaMetrics"]}}
 
 
@@ -57,6 +58,18 @@ def test_metrics_are_counted_by_minutes(msk_topic, msk_cluster, msk_clock, deplo
     assert sums("PolledEventCount", EventSourceMappingUUID=esm.uuid) == [20, 5], "nothing is sent twice"
 
 
+def test_a_lag_is_sent_once_in_a_minute_and_not_while_the_mapping_is_disabled(
+    msk_topic, msk_cluster, msk_clock, deploy, sums
+):
+    topic = msk_topic()
+    esm = msk_cluster.mapping(deploy(topic)["UUID"])
+    topic.produce_many(range(3))
+    assert [sums("OffsetLag", FunctionName="charge") for _ in range(3)] == [[3]] * 3
+    esm.disable()
+    msk_clock.advance(60)
+    assert sums("OffsetLag", FunctionName="charge") == [3]
+
+
 def test_only_the_groups_that_are_asked_for_are_sent(msk_topic, msk_cluster, deploy, sums, cloudwatch):
     topic = msk_topic()
     esm = msk_cluster.mapping(deploy(topic)["UUID"])
@@ -91,14 +104,55 @@ def test_system_logs_say_what_the_poller_does(msk_topic, msk_cluster, msk_clock,
     msk_clock.advance(120)
     topic.produce("x")
     esm.drain()
-    status, kafka = read_logs(esm)
+    status, kafka, second = read_logs(esm)
+    assert second["timestamp"] - kafka["timestamp"] == 60_000, "every minute, be there something to tell or not"
     assert (status["eventType"], status["logLevel"]) == ("POLLER_STATUS_EVENT", "INFO")
     assert status["resourceArn"] == made["EventSourceMappingArn"]
     assert status["kafkaEventSourceConnection"]["assignedPartitions"] == [f"{topic}-0", f"{topic}-1"]
     assert status["kafkaEventSourceConnection"]["brokerEndpoints"] == msk_broker.bootstrap_servers.split(",")
     assert (kafka["eventType"], kafka["timestamp"] % 60_000) == ("KAFKA_STATUS_EVENT", 0)
-    assert [row["committedOffset"] for row in kafka["kafkaPartitionOffsets"]] == [2, 2]
-    assert len(read_logs(esm)) == 2, "nothing is written twice"
+    assert status["kafkaEventSourceConnection"]["securityProtocol"] == "PLAINTEXT"
+    assert status["kafkaEventSourceConnection"]["totalPartitionCount"] == 2
+    assert [(row["processedOffset"], row["committedOffset"]) for row in kafka["kafkaPartitionOffsets"]] == [(1, 2)] * 2
+    assert len(read_logs(esm)) == 3, "nothing is written twice"
+    msk_clock.advance(60)
+    assert [line["eventType"] for line in read_logs(esm)[3:]] == ["KAFKA_STATUS_EVENT"]
+
+
+def test_offsets_that_are_not_processed_yet_are_not_said_to_be(msk_topic, msk_cluster, msk_clock, deploy):
+    topic = msk_topic()
+    made = deploy(topic, **PROVISIONED, LoggingConfig={"SystemLogLevel": "DEBUG"}, FunctionResponseTypes=REPORT)
+    esm = msk_cluster.mapping(made["UUID"])
+    topic.produce_many(range(4))
+    failed = [{"itemIdentifier": {"partition": f"{topic}-0", "offset": 2}}]
+    esm.update(function=LambdaFunction(lambda event, context: {"batchItemFailures": failed}, name="charge"))
+    with pytest.raises(DeliveryBlocked):
+        esm.drain(max_attempts=2)
+    msk_clock.advance(60)
+    (row,) = read_logs(esm)[-1]["kafkaPartitionOffsets"]
+    del row["partition"]
+    assert row == {"endOffset": 4, "consumedOffset": 3, "processedOffset": 1, "committedOffset": 2}
+
+
+def test_a_poller_that_cannot_connect_names_the_clients_exception(msk_topic, msk_cluster, functions, function):
+    topic, cluster = msk_topic(), msk_cluster("secured", authentication=["scram"])
+    function()
+    secret = boto3.client("secretsmanager", region_name="us-east-1").create_secret(
+        Name="AmazonMSK_orders", SecretString=json.dumps({"username": "alice", "password": "wrong"})
+    )["ARN"]
+    made = functions.create_event_source_mapping(
+        FunctionName="charge",
+        EventSourceArn=cluster.arn,
+        Topics=[topic.name],
+        SourceAccessConfigurations=[{"Type": "SASL_SCRAM_512_AUTH", "URI": secret}],
+        LoggingConfig={"SystemLogLevel": "WARN"},
+        **PROVISIONED,
+    )
+    esm = msk_cluster.mapping(made["UUID"])
+    with pytest.raises(BrokerError):
+        esm.drain()
+    (line,) = read_logs(esm)
+    assert line["error"]["errorCode"] == "org.apache.kafka.common.errors.SaslAuthenticationException"
 
 
 @pytest.mark.msk(clock="2020-01-01T12:00:00Z")

@@ -10,6 +10,7 @@ from pytest_msk import (
     Assigned,
     Attempt,
     BatchClosed,
+    FaultInjected,
     LambdaFunction,
     NotInvoked,
     Revoked,
@@ -49,6 +50,28 @@ def test_there_are_never_more_pollers_than_partitions(msk_topic, msk_esm):
     esm.drain()
     assert owners(esm) == [(0,), (1,)]
     assert_at_least_once(esm)
+
+
+@pytest.mark.parametrize("fault", ["rebalance", "crash_before_commit"])
+def test_all_pollers_hear_at_once_of_a_rebalance_that_one_of_them_brings_about(msk_topic, msk_esm, fault):
+    """Whoever heard of it first would decide which batches come again."""
+    topic = msk_topic(partitions=3)
+    produce(topic, 12)
+    calls = []
+
+    def function(event, context):
+        calls.append(context.aws_request_id)
+        if len(calls) == 4:
+            getattr(esm.faults, fault)()
+
+    esm = msk_esm(function, topic, event_pollers=3, batch_size=3)
+    esm.drain()
+    (happened,) = [number for number, event in enumerate(esm.journal) if isinstance(event, FaultInjected)]
+    told = list(esm.journal)[happened + 1 : happened + 7]
+    assert sorted(event.partitions for event in told[:3] if isinstance(event, Revoked)) == [(0,), (1,), (2,)]
+    assert [tuple(event.positions) for event in told[3:] if isinstance(event, Assigned)] == [(0,), (1,), (2,)]
+    assert_at_least_once(esm)
+    assert_ordered(esm)
 
 
 def test_pollers_take_turns(msk_topic, msk_esm):

@@ -141,6 +141,23 @@ def test_a_wrong_password_stops_the_mapping_until_it_is_mended(msk_esm, orders, 
     assert esm.last_processing_result == "OK"
 
 
+def test_a_wrong_password_stops_the_mapping_in_the_background_too_until_it_is_mended(msk_esm, orders, secrets):
+    arn = secrets("AmazonMSK_orders", username="alice", password="wrong")
+    esm = msk_esm(lambda event, context: None, orders, **access("SASL_SCRAM_512_AUTH", arn))
+    with esm.running():
+        with pytest.raises(BrokerError):
+            esm.wait_until(lambda: esm.metrics.invocations)
+        assert esm.last_processing_result == SASL
+        assert (esm.state, esm.state_transition_reason) == ("Disabled", "EVENT_SOURCE_AUTHN_ERROR")
+        secrets.client.put_secret_value(
+            SecretId=arn, SecretString=json.dumps({"username": "alice", "password": "alice's secret"})
+        )
+        esm.enable()
+        esm.wait_until(lambda: esm.metrics.committed_event_count == 5)
+    assert esm.last_processing_result == "OK"
+    assert esm.state == "Enabled"
+
+
 def test_a_self_managed_cluster_of_an_unknown_authority_is_not_trusted(msk_broker, msk_esm, orders, secrets):
     arn = secrets("orders", username="alice", password="alice's secret")
     parameters = self_managed(msk_broker, "scram", ("SASL_SCRAM_512_AUTH", arn))

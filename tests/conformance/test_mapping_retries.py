@@ -322,6 +322,14 @@ def test_item_failures_that_stay_are_the_reason_of_the_block(msk_topic, msk_esm)
         esm.drain(max_attempts=2)
 
 
+def test_a_batch_of_which_less_is_left_after_each_attempt_is_not_blocked(msk_topic, msk_esm):
+    topic, function = msk_topic(), Reporting({offset: offset for offset in range(7)})
+    topic.produce_many(range(7))
+    esm = msk_esm(function, topic, **provisioned(function_response_types=REPORT))
+    assert len(esm.drain(max_attempts=2)) == 7
+    assert_at_least_once(esm)
+
+
 def test_a_response_is_nothing_without_the_parameter(msk_topic, msk_esm):
     topic, function = msk_topic(), Reporting({1: 99})
     topic.produce_many(range(3))

@@ -345,6 +345,19 @@ def test_a_commit_is_not_to_blame_for_what_others_have_passed(moved):
     assert places(delivery(events, {0: (range(8),)})) == [("lost-write", 0, range(2, 6))]
 
 
+def test_a_batch_is_committed_though_what_lies_behind_it_has_expired():
+    reset = PositionReset(time_ms=0, partition=0, offset=2, position=6)
+    events = [assigned(p0=0), closed(1, {0: (range(2),)}), reset, attempted(1), committed(p0=2),
+              *delivered(2, {0: (range(6, 8),)}), committed(p0=8)]  # fmt: skip
+    assert delivery(events, {0: (range(6, 8),)}) == []
+
+
+def test_a_commit_past_a_batch_is_told_though_what_lies_behind_it_has_expired():
+    reset = PositionReset(time_ms=0, partition=0, offset=2, position=6)
+    events = [assigned(p0=0), closed(1, {0: (range(2),)}), reset, attempted(1, error="E"), committed(p0=2)]
+    assert "unsafe-commit" in [each.name for each in delivery(events, {0: (range(2), range(6, 8))})]
+
+
 # --- what is left of a batch, and what was given up
 
 

@@ -118,6 +118,15 @@ def test_a_sam_event_becomes_the_mapping_that_is_deployed(template):
     assert function.code == path.parent / "src"
 
 
+def test_the_type_of_a_destination_is_for_sam_alone(template):
+    text = SAM.replace("                Type: SQS\n", "")
+    assert text != SAM
+    given = [
+        TemplateMapping.read(template(each), "Charge", values={"Stage": "test"}).parameters for each in (SAM, text)
+    ]
+    assert given[0]["destination_config"] == given[1]["destination_config"]
+
+
 def test_conditions_and_maps_follow_the_values(template):
     found = TemplateMapping.read(template(SAM), "Charge", values={"Stage": "prod", "Size": 7})
     assert found.parameters["batch_size"] == 7
@@ -180,6 +189,13 @@ def test_a_schema_registry_is_refused_with_its_line(template):
         ("BatchSize: !Ref Size", "BatchSize: !Cidr [a, b]", "BatchSize:", "Fn::Cidr is not evaluated here"),
         ("BatchSize: !Ref Size", "BatchSize: !Ref Sizes", "BatchSize:", "neither a parameter nor a resource"),
         ("BatchSize: !Ref Size", "BatchSize: !ImportValue size", "BatchSize:", "give it, values={'size': ...}"),
+        ("BatchSize: !Ref Size", "BatchSize: 1.5", "BatchSize:", "Invalid type for parameter batch_size, value: 1.5"),
+        (
+            "MinimumPollers:",
+            "Minimum:",
+            "ProvisionedPollerConfig:",
+            'Unknown parameter in provisioned_poller_config: "Mi',
+        ),
         ('Enabled: "true"', "Enabled: perhaps", "Enabled:", "neither true nor false"),
         ("!If [IsProd, 5", "!If [IsProduction, 5", "MaximumBatching", "no condition 'IsProduction'"),
         (
