@@ -416,3 +416,27 @@ def test_pollers_use_the_secret_that_is_given(msk_topic, msk_cluster, msk_broker
     msk_cluster.mapping(made["UUID"]).drain()
     assert functions.get_event_source_mapping(UUID=made["UUID"])["LastProcessingResult"] == "OK"
     assert events[0]["bootstrapServers"] == msk_broker.bootstrap_servers_for("scram")
+
+
+def test_an_update_leads_back_to_on_demand_mode_and_shows_a_filter_whose_key_is_gone(msk_topic, functions, deploy):
+    filters = {"Filters": [{"Pattern": '{"value": {"a": [1]}}'}]}
+    made = deploy(
+        msk_topic(),
+        ProvisionedPollerConfig={"MinimumPollers": 1},
+        MaximumRetryAttempts=3,
+        MetricsConfig={"Metrics": ["EventCount"]},
+        LoggingConfig={"SystemLogLevel": "INFO"},
+        FilterCriteria=filters,
+        KMSKeyArn="arn:aws:kms:us-east-1:123456789012:key/5a5ad2d2-2f0c-4c5b-9d0b-d5f2d8d8d8d8",
+    )
+    functions.update_event_source_mapping(
+        UUID=made["UUID"],
+        ProvisionedPollerConfig={},
+        MaximumRetryAttempts=-1,
+        MetricsConfig={"Metrics": []},
+        LoggingConfig={},
+        KMSKeyArn="",
+    )
+    (found,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    assert found["FilterCriteria"] == filters
+    assert found.keys().isdisjoint({"ProvisionedPollerConfig", "MetricsConfig", "LoggingConfig", "KMSKeyArn"})
