@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
+from ..errors import MskError
 from ..functions import Handler
 from ..mapping import EventSourceMapping
 from ..sandbox import Sandbox
@@ -108,7 +109,19 @@ class MskClusters:
             handler: called with (event, context).
             region: where it is.
             account_id: whose it is.
+
+        Raises:
+            MskError: a mapping invokes it already.
+            TypeError: the handler is none.
         """
+        __tracebackhide__ = True
+        prefix = f":lambda:{region}:{account_id}:function:{function}"
+        for found in self._mappings.mappings.values():
+            if f"{found.function_arn}:".partition(prefix)[2].startswith(":") and found.esm.state != "Deleted":
+                raise MskError(
+                    f"The mapping {found.esm.uuid} invokes {function!r} already, with what its deployment package or an "
+                    "earlier bind gave it: bind the handler before create_event_source_mapping is called."
+                )
         self._functions.bind(function, handler, region=region, account_id=account_id)
 
     @property

@@ -377,7 +377,8 @@ class EventSourceMapping:
 
         Polling ends and begins again from the committed offsets on; what is under way is given up, and delivered again.
         `filter_criteria={}` removes the filters, `destination_config={"OnFailure": {"Destination": ""}}` the
-        destination, `provisioned_poller_config={}` leads back to on-demand mode.
+        destination, `provisioned_poller_config={}` leads back to on-demand mode, together with `metrics_config={}` and
+        `logging_config={}` where there are such.
 
         Args:
             function: the function that is called from now on.

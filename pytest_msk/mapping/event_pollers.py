@@ -30,6 +30,7 @@ from ..journal import (
 )
 from .delivery import Delivery
 from .pipeline import Pipeline
+from .poller import PartitionsChanged
 from .scaling import Evaluations, Scaling
 
 __all__ = ["EventPollers"]
@@ -144,13 +145,21 @@ class EventPollers:
             started_ms = self._clock.now_ms()
             if pollers > 1:
                 self._regroup(pipeline.rejoin)
-            event = pipeline.step(wait=None if wait is None else wait / pollers)
+            event = self._step(pipeline, None if wait is None else wait / pollers)
             if event is not None:
                 if pollers > 1 and isinstance(event, FaultInjected):
                     self._regroup(lambda: True)  # it has crashed, and another one in its place joins
                 self._weigh(event, started_ms)
                 return event
         return None
+
+    def _step(self, pipeline: Pipeline, wait: float | None) -> Event | None:
+        pipeline.alone = self.pollers == 1
+        try:
+            return pipeline.step(wait=wait)
+        except PartitionsChanged:
+            self._regroup(self._follow_partitions)
+            return self._step(pipeline, wait)
 
     def close(self) -> None:
         """Leave the group; what is under way is given up and not committed."""
@@ -198,13 +207,19 @@ class EventPollers:
         return event
 
     def _regroup(self, rebalances: Callable[[], bool]) -> None:
-        """Let all pollers hear at once of a rebalance that one of them brings about because the test wants it to."""
+        """Let all pollers hear at once of a rebalance: whoever heard first would decide what comes again."""
         self._hold()
         try:
             if rebalances():
                 self._assemble()
         finally:
             self._tell([])
+
+    def _follow_partitions(self) -> bool:
+        count = len(self._lag())
+        for pipeline in self._pipelines:
+            pipeline.follow_partitions(count)
+        return True
 
     def _hold(self) -> None:
         for pipeline in self._pipelines:

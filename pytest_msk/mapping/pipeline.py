@@ -138,6 +138,8 @@ class Pipeline:
         #: What the group gave and took, held back until all pollers of the mapping have heard of it; `None` if that is
         #: written down at once.
         self.held: list[Event] | None = None
+        #: Whether the mapping has no other poller.
+        self.alone = True
         new_sender = partial(
             Sender,
             function=function,
@@ -234,6 +236,7 @@ class Pipeline:
         Raises:
             BrokerError: the broker refused something or does not answer; in the background a broker that the test has
                 put out of reach is none.
+            PartitionsChanged: the topic has another number of partitions, and this poller is not alone.
         """
         try:
             event = self._step(wait)
@@ -255,6 +258,10 @@ class Pipeline:
         self.injected("rebalance")
         self._poller.rejoin()
         return True
+
+    def follow_partitions(self, count: int) -> None:
+        """Join anew if the topic has another number of partitions than was known."""
+        self._poller.follow_partitions(count)
 
     def _step(self, wait: float | None) -> Event | None:
         self.rejoin()
@@ -316,7 +323,7 @@ class Pipeline:
     def _poll(self, wait: float | None) -> Event | None:
         """Read what the open batch has room for; the event says what passed the filters, or what did not."""
         if wait is None:
-            self._poller.look()
+            self._poller.look(alone=self.alone)
         if not self._batcher.count:
             self._window.roll(self._clock.now_ms())
         held = frozenset(chain.from_iterable(each.partitions for each in self._busy))

@@ -25,7 +25,7 @@ from .starting import StartingPositions
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-__all__ = ["Poller", "PollerEvents"]
+__all__ = ["PartitionsChanged", "Poller", "PollerEvents"]
 
 #: Messages taken from the client in one call.
 _CHUNK = 1_000
@@ -38,6 +38,10 @@ _PARTITIONS_TICK = 1.0
 _MEMORY, _OVERHEAD = 32 * 1024 * 1024, 300
 #: By Kafka's code: nobody set it, the producer did, the broker did.
 _TIMESTAMP_TYPES: tuple[TimestampType, ...] = ("CREATE_TIME", "CREATE_TIME", "LOG_APPEND_TIME")
+
+
+class PartitionsChanged(Exception):
+    """The topic has another number of partitions: all pollers of the mapping are to join anew, at once."""
 
 
 class PollerEvents(Protocol):
@@ -234,14 +238,22 @@ class Poller:
 
     # --- reading
 
-    def look(self) -> None:
+    def look(self, *, alone: bool = True) -> None:
         """Ask where the logs begin and end now: until the next look, `take` reads up to there and no further.
 
         A partition whose next record the broker has deleted meanwhile, fetched or not, is begun again.
+
+        Args:
+            alone: whether the mapping has no other poller, which would have to join anew too.
+
+        Raises:
+            PartitionsChanged: it has, and the topic has another number of partitions.
         """
         self._faults.check_connection(self._broker.bootstrap_servers)
         self._marks = self._broker.watermarks(self._topic)
-        self._follow_partitions(len(self._marks))
+        if not alone and self._marks and len(self._marks) != self._known_partitions:
+            raise PartitionsChanged
+        self.follow_partitions(len(self._marks))
         self.join()
         for partition, queue in self._queues.items():
             mark, position = self._marks[partition], queue.head[0] if queue else queue.position
@@ -299,7 +311,7 @@ class Poller:
         self._faults.check_connection(self._broker.bootstrap_servers)
         if self._partitions_looked_at.passed:
             self._partitions_looked_at = Deadline(_PARTITIONS_TICK)
-            self._follow_partitions(self._broker.partition_count(self._topic))
+            self.follow_partitions(self._broker.partition_count(self._topic))
         if not any(queue for partition, queue in self._queues.items() if partition not in held):
             self._receive(timeout)
         taken: list[Run] = []
@@ -334,7 +346,7 @@ class Poller:
     def _share(self) -> float:
         return _MEMORY / max(1, len(self._queues))
 
-    def _follow_partitions(self, count: int) -> None:
+    def follow_partitions(self, count: int) -> None:
         """Join anew when the topic has another number of partitions than the client knows of."""
         if count and count != self._known_partitions:
             self._known_partitions = count

@@ -83,7 +83,10 @@ class Document:
         if not isinstance(root, yaml.MappingNode):
             raise TemplateError(f"{path}:1: a template is a mapping with Resources in it.")
         self._constructor = yaml.SafeLoader("")
-        self.root = self._place(root, "")
+        try:
+            self.root = self._place(root, "")
+        except RecursionError:
+            raise TemplateError(f"{path}:1: an alias of this YAML contains itself.") from None
 
     def _place(self, node: yaml.Node, path: str) -> Place:
         line = node.start_mark.line + 1

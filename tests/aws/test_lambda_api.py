@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 from deployment import package
 
-from pytest_msk import BrokerError, assert_at_least_once
+from pytest_msk import BrokerError, MskError, assert_at_least_once
 
 
 @contextlib.contextmanager
@@ -436,3 +436,37 @@ def test_vpc_settings_are_checked_for_their_form(msk_topic, deploy, functions):
     with pytest.raises(functions.exceptions.InvalidParameterValueException) as raised:
         deploy(msk_topic(), SourceAccessConfigurations=[{"Type": "VPC_SUBNET", "URI": "sg-1a2b"}])
     assert error(raised)[1] == "Invalid VPC_SUBNET in SourceAccessConfigurations: 'sg-1a2b'."
+
+
+def test_an_update_leads_back_to_on_demand_mode_and_shows_a_filter_whose_key_is_gone(msk_topic, functions, deploy):
+    filters = {"Filters": [{"Pattern": '{"value": {"a": [1]}}'}]}
+    made = deploy(
+        msk_topic(),
+        ProvisionedPollerConfig={"MinimumPollers": 1},
+        MaximumRetryAttempts=3,
+        MetricsConfig={"Metrics": ["EventCount"]},
+        LoggingConfig={"SystemLogLevel": "INFO"},
+        FilterCriteria=filters,
+        KMSKeyArn="arn:aws:kms:us-east-1:123456789012:key/5a5ad2d2-2f0c-4c5b-9d0b-d5f2d8d8d8d8",
+    )
+    functions.update_event_source_mapping(
+        UUID=made["UUID"],
+        ProvisionedPollerConfig={},
+        MaximumRetryAttempts=-1,
+        MetricsConfig={"Metrics": []},
+        LoggingConfig={},
+        KMSKeyArn="",
+    )
+    (found,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    assert found["FilterCriteria"] == filters
+    assert found.keys().isdisjoint({"ProvisionedPollerConfig", "MetricsConfig", "LoggingConfig", "KMSKeyArn"})
+
+
+def test_a_handler_is_bound_before_its_mapping_is_made(msk_topic, msk_cluster, functions, deploy, function):
+    uuid = deploy(msk_topic())["UUID"]
+    with pytest.raises(MskError, match=rf"The mapping {uuid} invokes 'charge' already"):
+        msk_cluster.bind("charge", print)
+    function("charge-more")
+    msk_cluster.bind("charge-more", print)
+    functions.delete_event_source_mapping(UUID=uuid)
+    msk_cluster.bind("charge", print)

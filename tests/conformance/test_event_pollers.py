@@ -74,6 +74,26 @@ def test_all_pollers_hear_at_once_of_a_rebalance_that_one_of_them_brings_about(m
     assert_ordered(esm)
 
 
+def test_all_pollers_hear_at_once_of_partitions_that_are_added(msk_topic, msk_esm, msk_broker):
+    topic = msk_topic(partitions=3)
+    produce(topic, 6)
+    calls = []
+
+    def function(event, context):
+        calls.append(context.aws_request_id)
+        if len(calls) == 2:
+            msk_broker.create_partitions(topic.name, 5)
+            topic.produce_many(range(2), partition=4)
+
+    esm = msk_esm(function, topic, event_pollers=3, batch_size=3)
+    esm.drain()
+    told = [event for event in esm.journal if isinstance(event, Assigned | Revoked)]
+    assert [type(event) for event in told] == [Assigned] * 3 + [Revoked] * 3 + [Assigned] * 3
+    assert [tuple(event.positions) for event in told[6:]] == [(0, 1), (2, 3), (4,)]
+    assert_at_least_once(esm)
+    assert_ordered(esm)
+
+
 def test_pollers_take_turns(msk_topic, msk_esm):
     topic = msk_topic(partitions=2)
     produce(topic, 6)

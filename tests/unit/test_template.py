@@ -282,3 +282,8 @@ def test_a_template_that_is_not_there_is_looked_for_beside_the_test(tmp_path, mo
     )
     with pytest.raises(TemplateError, match=r"There is no template .*template\.yaml\.$"):
         TemplateMapping.read(tmp_path / "template.yaml", "Charge")
+
+
+def test_an_alias_that_contains_itself_is_refused(template):
+    with pytest.raises(TemplateError, match="an alias of this YAML contains itself"):
+        TemplateMapping.read(template("Resources: &all\n  Charge: *all\n"), "Charge")
