@@ -445,7 +445,9 @@ def test_transactions_and_their_topics_are_told_to_who_may_see_them(
 
 def test_a_pattern_gives_a_member_no_topic_that_it_may_not_see(three: EmbeddedBroker, coordinator: WireClient) -> None:
     deny(three, TOPIC, "u", Operation.DESCRIBE)
-    beat = {**JOINS, "member_id": "p", "subscribed_topic_names": [], "subscribed_topic_regex": "[tu]"}
+    if three.nodes.coordinator("by-pattern").id != 1:
+        three.nodes.elect_coordinator("by-pattern", 1)
+    beat = {**JOINS, "group_id": "by-pattern", "subscribed_topic_names": [], "subscribed_topic_regex": "[tu]"}
     answer = coordinator.ask(CONSUMER_GROUP_HEARTBEAT, beat)
     assert answer["error_code"] == 0
     given = [each["topic_id"] for each in answer["assignment"]["topic_partitions"]]
@@ -454,7 +456,7 @@ def test_a_pattern_gives_a_member_no_topic_that_it_may_not_see(three: EmbeddedBr
     follows.update(subscribed_topic_names=None, subscribed_topic_regex=None, topic_partitions=None)
     three.create_topic("v")  # the topics are looked at anew
     assert not coordinator.ask(CONSUMER_GROUP_HEARTBEAT, follows)["assignment"]
-    three.expire_member("g", "p")
+    three.expire_member("by-pattern", "m")
 
 
 def test_a_group_is_described_to_who_may_see_its_topics(three: EmbeddedBroker, coordinator: WireClient) -> None:
