@@ -119,8 +119,8 @@ class MskClusters:
         for found in self._mappings.mappings.values():
             if f"{found.function_arn}:".partition(prefix)[2].startswith(":") and found.esm.state != "Deleted":
                 raise MskError(
-                    f"The mapping {found.esm.uuid} invokes {function!r} already, with what its deployment package or an "
-                    "earlier bind gave it: bind the handler before create_event_source_mapping is called."
+                    f"The mapping {found.esm.uuid} invokes {function!r} already, with what its deployment package or "
+                    "an earlier bind gave it: bind the handler before create_event_source_mapping is called."
                 )
         self._functions.bind(function, handler, region=region, account_id=account_id)
 
