@@ -15,6 +15,12 @@ REPORT = ["ReportBatchItemFailures"]
 EVERYTHING = {"MetricsConfig": {"Metrics": ["EventCount", "ErrorCount", "KafkaMetrics"]}}
 
 
+@pytest.fixture(autouse=True)
+def a_new_minute(msk_clock):
+    """The clock begins with a minute: what is told by minutes does not depend on when a test is run."""
+    msk_clock.advance((60_000 - msk_clock.now_ms() % 60_000) / 1000)
+
+
 @pytest.fixture
 def cloudwatch(aws):
     return boto3.client("cloudwatch", region_name="us-east-1")

@@ -14,10 +14,8 @@ from pytest_msk.brokers.embedded.messages import APIS
 from pytest_msk.brokers.embedded.messages.configs import DESCRIBE_CONFIGS
 from pytest_msk.brokers.embedded.messages.groups import CONSUMER_GROUP_HEARTBEAT
 from pytest_msk.brokers.embedded.messages.records import FETCH, INIT_PRODUCER_ID
-from pytest_msk.brokers.embedded.messages.security import SASL_AUTHENTICATE, SASL_HANDSHAKE
+from pytest_msk.brokers.embedded.messages.security import SASL_HANDSHAKE
 from pytest_msk.brokers.embedded.messages.transactions import DESCRIBE_TRANSACTIONS, END_TXN
-from pytest_msk.brokers.embedded.security.access import Operation, ResourceType
-from pytest_msk.brokers.embedded.security.acl import Acl, PatternType, Permission
 from pytest_msk.brokers.embedded.settings import TOPIC_CONFIGS
 from pytest_msk.brokers.security import IamKey, Security
 from pytest_msk.clock import VirtualClock
@@ -74,35 +72,6 @@ def test_limit_consumer_protocol(broker: EmbeddedBroker, client: WireClient) -> 
     assert message is not None
     assert message.error().code() == KafkaError.INCONSISTENT_GROUP_PROTOCOL
     assert 76 not in APIS  # share groups
-
-
-def test_a_regular_expression_takes_in_topics_that_its_member_may_not_see(broker: EmbeddedBroker) -> None:
-    broker.create_topic("t")
-    hidden = Acl(
-        resource_type=ResourceType.TOPIC,
-        resource_name="t",
-        pattern_type=PatternType.LITERAL,
-        principal="User:msk-user",
-        host="*",
-        operation=Operation.ALL,
-        permission=Permission.DENY,
-    )
-    broker._security.acls.add(hidden)
-    body = {
-        **dict.fromkeys(("instance_id", "rack_id", "subscribed_topic_names", "server_assignor")),
-        "group_id": "g",
-        "member_id": "m",
-        "member_epoch": 0,
-        "rebalance_timeout_ms": 1,
-        "subscribed_topic_regex": "t",
-        "topic_partitions": [],
-    }
-    with WireClient(broker.bootstrap_servers_for("plain"), tls=True) as client:
-        client.ask(SASL_HANDSHAKE, {"mechanism": "PLAIN"})
-        client.ask(SASL_AUTHENTICATE, {"auth_bytes": b"\0msk-user\0msk-password"})
-        answer = client.ask(CONSUMER_GROUP_HEARTBEAT, body)
-        assert len(answer["assignment"]["topic_partitions"]) == 1
-        assert client.fetch("t", 0)["error_code"] == ErrorCode.TOPIC_AUTHORIZATION_FAILED  # but it is not read
 
 
 def test_limit_topic_configs(broker: EmbeddedBroker, client: WireClient) -> None:

@@ -18,8 +18,8 @@ TRANSACTIONS = Limit(
 )
 CONSUMER_PROTOCOL = Limit(
     name="consumer protocol",
-    reason="a group has members of one protocol only (group.consumer.migration.policy=disabled); a subscription by a "
-    "regular expression takes in topics that its member may not see; share groups are not spoken",
+    reason="a group has members of one protocol only (group.consumer.migration.policy=disabled); share groups are not "
+    "spoken",
     instead=_REAL,
 )
 TOPIC_CONFIGS_WITHOUT_EFFECT = Limit(
