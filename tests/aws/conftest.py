@@ -5,9 +5,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import botocore.exceptions
 import moto
 import pytest
 from deployment import package
+
+#: The boto3 whose Lambda client knows every parameter that the tests use.
+KNOWS_ALL = (1, 44)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Skip a test whose parameters are younger than the boto3 that is here."""
+    try:
+        return (yield)
+    except botocore.exceptions.ParamValidationError as error:
+        if tuple(map(int, boto3.__version__.split(".")[:2])) >= KNOWS_ALL or "Unknown parameter" not in str(error):
+            raise
+        pytest.skip(f"boto3 {boto3.__version__} is older than the parameter: {error}")
 
 
 @pytest.fixture

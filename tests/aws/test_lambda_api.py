@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 import boto3
-import botocore.exceptions
 import botocore.session
 import pytest
 from deployment import package
 
 from pytest_msk import BrokerError, MskError, assert_at_least_once
-
-
-@contextlib.contextmanager
-def skip_what_boto3_does_not_know():
-    try:
-        yield
-    except botocore.exceptions.ParamValidationError as error:
-        pytest.skip(f"boto3 is older than the parameter: {error}")
 
 
 def error(raised):
@@ -316,7 +306,7 @@ def test_what_aws_refuses_is_refused_with_its_text(functions, function, msk_clus
     function()
     asked = {"FunctionName": "charge", "EventSourceArn": msk_cluster().arn, "Topics": ["orders"]}
     given = {key: value for key, value in {**asked, **changes}.items() if value is not None}
-    with pytest.raises(functions.exceptions.ClientError) as raised, skip_what_boto3_does_not_know():
+    with pytest.raises(functions.exceptions.ClientError) as raised:
         functions.create_event_source_mapping(**given)
     assert error(raised) == (code, text, 400)
     assert msk_cluster.mappings == ()
@@ -336,7 +326,7 @@ def test_numbers_beyond_their_bounds_are_refused_by_the_service(functions, funct
 def test_an_update_cannot_change_the_group(msk_topic, functions, deploy):
     uuid = deploy(msk_topic())["UUID"]
     refused = pytest.raises(functions.exceptions.InvalidParameterValueException)
-    with refused as raised, skip_what_boto3_does_not_know():
+    with refused as raised:
         functions.update_event_source_mapping(UUID=uuid, AmazonManagedKafkaEventSourceConfig={"ConsumerGroupId": uuid})
     assert error(raised)[1] == (
         "Unsupported 'amazonManagedKafkaEventSourceConfig.consumerGroupId' parameter for given event source mapping "
