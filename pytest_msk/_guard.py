@@ -18,7 +18,13 @@ from .errors import MskError
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse  # type: ignore[import-untyped]
 
-__all__ = ["is_this_machine", "refusing_others"]
+__all__ = ["ADVICE", "is_this_machine", "refusing_others"]
+
+#: What to do about a request that would have left this machine.
+ADVICE = (
+    "Run the test under moto (with mock_aws(): ...), set AWS_ENDPOINT_URL to a loopback address, or let requests go to "
+    "the real AWS with --msk-allow-aws=true."
+)
 
 #: The header, in an answer that takes the place of a request to another machine, that names the machine.
 _REFUSED = "x-pytest-msk-refused"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..functions import LambdaFunction
 from ..mapping import EventSourceMappingConfig, EventSourceMappingError, MappingParameters
 from ..mapping import _validation as validation
+from ..mapping._shapes import invalid_parameter
 from ..mapping.access import Access
 from ..mapping.parameters import Unsecured
 from ._interception import Call, Operation
@@ -21,7 +22,7 @@ from ._rest_json import ApiError, Parameters, members
 from .cluster import MskCluster
 from .deployed import DeployedMapping
 from .functions import AwsFunctions
-from .permissions import RolePermissions
+from .permissions import RolePermissions, no_access
 
 if TYPE_CHECKING:
     from moto.awslambda.models import LambdaBackend
@@ -84,11 +85,11 @@ class LambdaApi:
             parameters["transition_in_seconds"] = cluster.transition_in_seconds
             parameters["authentication"] = _without_secret(cluster, parameters)
         role = self._role(cluster, name, call)
-        if role is not None and cluster is not None:
-            role.check_creation(cluster, cast("Mapping[str, object]", parameters))
+        if role is not None:
+            role.check_creation(cast("Mapping[str, object]", parameters))
         esm = self._sandbox.mapping(function, topics[0], **parameters)
-        if role is not None and cluster is not None:
-            esm.check_access = partial(role.check_polling, esm, cluster)
+        if role is not None:
+            esm.check_access = partial(role.check_polling, esm)
         deployed = DeployedMapping(
             esm=esm,
             function_arn=arn,
@@ -110,25 +111,21 @@ class LambdaApi:
             )
         validation.refuse_shapes(topics[0] if topics else "topic", parameters)
         if "event_source_arn" not in parameters and "self_managed_event_source" not in parameters:
-            raise _invalid("Unrecognized event source.")
+            raise invalid_parameter("Unrecognized event source.")
         if not topics:
-            raise _invalid("Required 'topics' parameter is missing.")
+            raise invalid_parameter("Required 'topics' parameter is missing.")
         EventSourceMappingConfig.parse(
             topics[0],
             parameters,
             now_ms=self._sandbox.clock.now_ms(),
             cluster_arn=parameters.get("event_source_arn", ""),
-            bootstrap_servers=self._bootstrap_servers,
+            bootstrap_servers=partial(Access.bootstrap_servers, broker=self._sandbox.broker),
         )
-
-    def _bootstrap_servers(self, access: Access) -> str:
-        broker = self._sandbox.broker
-        return broker.bootstrap_servers if access.auth is None else broker.bootstrap_servers_for(access.auth)
 
     def _function(self, name: str, call: Call) -> tuple[LambdaFunction, str]:
         function, arn = self._functions.find(name, call), self._functions.arn(name, call)
         if function is None or arn is None:
-            raise _invalid("Function does not exist")
+            raise invalid_parameter("Function does not exist")
         return function, arn
 
     def _cluster(self, arn: str | None, call: Call) -> MskCluster | None:
@@ -136,10 +133,7 @@ class LambdaApi:
             return None
         cluster = self._clusters.get(arn)
         if cluster is None or cluster.region != call.region:
-            raise _invalid(
-                f"Cannot access cluster {arn}. Please ensure the role can perform the DescribeClusterV2 (recommended) "
-                "or DescribeCluster and GetBootstrapBrokers actions on your cluster in IAM."
-            )
+            raise no_access(arn)
         return cluster
 
     def _role(self, cluster: MskCluster | None, function: str, call: Call) -> RolePermissions | None:
@@ -147,7 +141,7 @@ class LambdaApi:
         if cluster is None or not cluster.permissions:
             return None
         arn = self._functions.role(function, call)
-        return RolePermissions(arn, account_id=call.account_id, region=call.region)
+        return RolePermissions(arn, cluster, account_id=call.account_id, region=call.region)
 
     # --- one mapping
 
@@ -177,11 +171,11 @@ class LambdaApi:
             cluster = self._clusters.get(found.esm.config.event_source_arn or "")
             role = self._role(cluster, arn, call)
             changes = _in_snake_case(asked)
-            if role is not None and cluster is not None:
-                role.check_creation(cluster, {**found.esm.parameters, **changes})
+            if role is not None:
+                role.check_creation({**found.esm.parameters, **changes})
             found.esm.update(function=function, **changes)
-            if role is not None and cluster is not None:
-                found.esm.check_access = partial(role.check_polling, found.esm, cluster)
+            if role is not None:
+                found.esm.check_access = partial(role.check_polling, found.esm)
             found.modified_ms, found.function_arn = found.esm.clock.now_ms(), arn
             return found.configuration(changed=True)
 
@@ -240,7 +234,7 @@ def _without_secret(cluster: MskCluster, parameters: MappingParameters) -> Unsec
         return "iam"
     secrets = [item for item in parameters.get("source_access_configurations", ()) if "URI" in item]
     if "unauthenticated" not in cluster.authentication and not secrets:
-        raise _invalid("Required 'sourceAccessConfigurations' parameter is missing.")
+        raise invalid_parameter("Required 'sourceAccessConfigurations' parameter is missing.")
     return "plaintext"
 
 
@@ -248,7 +242,7 @@ def _position(marker: str | None) -> int:
     try:
         return 0 if marker is None else int(base64.b64decode(marker, validate=True))
     except ValueError as error:
-        raise _invalid("Invalid marker.") from error
+        raise invalid_parameter("Invalid marker.") from error
 
 
 def _moto(call: Call) -> LambdaBackend:
@@ -259,10 +253,6 @@ def _moto(call: Call) -> LambdaBackend:
 
 def _in_snake_case(asked: Parameters) -> Any:
     return {_WORDS.sub("_", name).lower(): value for name, value in asked.items()}
-
-
-def _invalid(message: str) -> EventSourceMappingError:
-    return EventSourceMappingError("InvalidParameterValueException", message)
 
 
 def _with_errors(operation: Callable[[Call], Parameters | None]) -> Operation:

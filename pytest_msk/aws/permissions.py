@@ -10,9 +10,10 @@ from urllib.parse import unquote
 from ..brokers.embedded.security.policy import Policy
 from ..errors import BrokerError
 from ..mapping import EventSourceMapping, EventSourceMappingError
+from ..mapping._shapes import invalid_parameter
 from .cluster import MskCluster
 
-__all__ = ["RolePermissions"]
+__all__ = ["RolePermissions", "no_access"]
 
 _NETWORK = (
     "CreateNetworkInterface",
@@ -28,32 +29,31 @@ _SERVICES = {"sqs": "SQS", "sns": "SNS", "s3": "S3"}
 
 
 class RolePermissions:
-    """The permissions of one role, as they are whenever they are asked for.
+    """The permissions of one role in a cluster, as they are whenever they are asked for.
 
     Args:
         role: its ARN.
+        cluster: what mappings read from.
         account_id: whose it is.
         region: where the mapping is.
     """
 
-    def __init__(self, role: str, *, account_id: str, region: str) -> None:
+    def __init__(self, role: str, cluster: MskCluster, *, account_id: str, region: str) -> None:
         self._name = role.rpartition("/")[2]
+        self._cluster = cluster
         self._account_id = account_id
         self._region = region
 
-    def check_creation(self, cluster: MskCluster, parameters: Mapping[str, object]) -> None:
+    def check_creation(self, parameters: Mapping[str, object]) -> None:
         """Hold the role to what AWS looks at when a mapping is made or changed.
 
         Raises:
             EventSourceMappingError: the role lacks something.
         """
-        allows = self._policy().allows
-        described = allows("kafka:DescribeClusterV2", cluster.arn) or allows("kafka:DescribeCluster", cluster.arn)
-        if not (described and allows("kafka:GetBootstrapBrokers", cluster.arn)):
-            raise _invalid(
-                f"Cannot access cluster {cluster.arn}. Please ensure the role can perform the DescribeClusterV2 "
-                "(recommended) or DescribeCluster and GetBootstrapBrokers actions on your cluster in IAM."
-            )
+        allows, arn = self._policy().allows, self._cluster.arn
+        described = allows("kafka:DescribeClusterV2", arn) or allows("kafka:DescribeCluster", arn)
+        if not (described and allows("kafka:GetBootstrapBrokers", arn)):
+            raise no_access(arn)
         if not parameters.get("provisioned_poller_config"):  # provisioned pollers are in no VPC of the account's
             for action in _NETWORK:
                 _require(allows(f"ec2:{action}", "*"), action, "EC2")
@@ -67,7 +67,7 @@ class RolePermissions:
             resource = f"{target}/*" if action == "PutObject" else cast(str, target)
             _require(allows(f"{service}:{action}", resource), action, _SERVICES[service])
 
-    def check_polling(self, esm: EventSourceMapping, cluster: MskCluster) -> None:
+    def check_polling(self, esm: EventSourceMapping) -> None:
         """Hold the role to what the pollers need, before they connect.
 
         Raises:
@@ -77,10 +77,10 @@ class RolePermissions:
             raise BrokerError(f"Lambda cannot assume the role {self._name!r}.", code="ROLE_NOT_ASSUMABLE")
         if esm.config.access.auth != "iam":
             return
-        allows = self._policy().allows
-        if not allows("kafka-cluster:Connect", cluster.arn):
+        allows, arn = self._policy().allows, self._cluster.arn
+        if not allows("kafka-cluster:Connect", arn):
             raise BrokerError(f"{self._name!r} lacks kafka-cluster:Connect.", code="SASL_AUTHENTICATION_FAILED")
-        base = cluster.arn.partition(":cluster/")
+        base = arn.partition(":cluster/")
         topic = f"{base[0]}:topic/{base[2]}/{esm.topic}"
         group = f"{base[0]}:group/{base[2]}/{esm.consumer_group_id}"
         for action, resource in (
@@ -129,6 +129,14 @@ class RolePermissions:
         return moto_client("iam", region=self._region, account_id=self._account_id)
 
 
+def no_access(arn: str) -> EventSourceMappingError:
+    """The API's error for a cluster that is not there, or that the role may not describe."""
+    return invalid_parameter(
+        f"Cannot access cluster {arn}. Please ensure the role can perform the DescribeClusterV2 (recommended) or "
+        "DescribeCluster and GetBootstrapBrokers actions on your cluster in IAM."
+    )
+
+
 def _document(given: object) -> Mapping[str, object]:
     return cast("Mapping[str, object]", json.loads(unquote(given)) if isinstance(given, str) else given)
 
@@ -140,8 +148,4 @@ def _statements(document: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 def _require(allowed: bool, action: str, service: str) -> None:
     if not allowed:
-        raise _invalid(f"The provided execution role does not have permissions to call {action} on {service}")
-
-
-def _invalid(message: str) -> EventSourceMappingError:
-    return EventSourceMappingError("InvalidParameterValueException", message)
+        raise invalid_parameter(f"The provided execution role does not have permissions to call {action} on {service}")

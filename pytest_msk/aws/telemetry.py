@@ -155,8 +155,7 @@ class Telemetry:
 
     def _made(self, level: SystemLogLevel) -> SystemLogs:
         esm = self._deployed.esm
-        auth = esm.config.access.auth
-        brokers = esm.broker.bootstrap_servers if auth is None else esm.broker.bootstrap_servers_for(auth)
+        access = esm.config.access
         return SystemLogs(
             level,
             arn=self._deployed.arn,
@@ -164,8 +163,8 @@ class Telemetry:
             source=esm.config.event_source_arn,
             topic=esm.topic,
             group=esm.consumer_group_id,
-            brokers=tuple(brokers.split(",")),
-            auth=auth,
+            brokers=tuple(access.bootstrap_servers(esm.broker).split(",")),
+            auth=access.auth,
         )
 
     def _client(self, service: str) -> Any:

@@ -97,6 +97,11 @@ class EventSourceMappingError(MskError, ValueError):
         self.message = message
 
 
+def invalid_parameter(message: str) -> EventSourceMappingError:
+    """The API's `InvalidParameterValueException` with this text."""
+    return EventSourceMappingError("InvalidParameterValueException", message)
+
+
 def refuse_types(parameters: MappingParameters) -> None:
     """Raise `TypeError` for a value that is not of its parameter's type, or a block with a member that it has not."""
     __tracebackhide__ = True

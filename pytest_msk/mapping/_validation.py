@@ -13,7 +13,7 @@ from typing import cast
 from ..clock import epoch_ms
 from ..errors import MskError, NotSupported
 from ..events import CLUSTER_ARN_PATTERN
-from ._shapes import TYPES, EventSourceMappingError, groups, refuse_shapes, refuse_types
+from ._shapes import TYPES, EventSourceMappingError, groups, invalid_parameter, refuse_shapes, refuse_types
 from .access import Access, access_of
 from .destinations import CallableDestination, Destination
 from .parameters import MappingParameters
@@ -80,7 +80,7 @@ def consumer_group(parameters: MappingParameters, *, managed: bool) -> str | Non
     other = "self_managed_kafka_event_source_config" if managed else "amazon_managed_kafka_event_source_config"
     if other in parameters:
         member = "selfManagedKafkaEventSourceConfig" if managed else "amazonManagedKafkaEventSourceConfig"
-        raise _invalid(f"Unsupported '{member}' parameter for given event source mapping type.")
+        raise invalid_parameter(f"Unsupported '{member}' parameter for given event source mapping type.")
     found = [group for _, group in groups(parameters)]
     if len(found) > 1:
         raise TypeError("consumer_group_id is a shorthand for the block's ConsumerGroupId: give one of the two.")
@@ -97,16 +97,16 @@ def event_source(
     if block is None:
         arn = parameters.get("event_source_arn", cluster_arn)
         if not re.fullmatch(CLUSTER_ARN_PATTERN, arn):
-            raise _invalid(f"Unrecognized event source: {arn} is not the ARN of an MSK cluster.")
+            raise invalid_parameter(f"Unrecognized event source: {arn} is not the ARN of an MSK cluster.")
         unsecured = parameters.get("authentication", "plaintext")
         return arn, access_of(access, managed=True, unsecured=unsecured)
     if "event_source_arn" in parameters:
-        raise _invalid("Unrecognized event source.")
+        raise invalid_parameter("Unrecognized event source.")
     servers = block.get("Endpoints", {}).get("KAFKA_BOOTSTRAP_SERVERS")
     if not servers:
-        raise _invalid("Unrecognized event source.")
+        raise invalid_parameter("Unrecognized event source.")
     if not access:
-        raise _invalid("Required 'sourceAccessConfigurations' parameter is missing.")
+        raise invalid_parameter("Required 'sourceAccessConfigurations' parameter is missing.")
     found = access_of(access, managed=False, unsecured=parameters.get("authentication", "plaintext"))
     own = bootstrap_servers(found)
     if sorted(servers) != sorted(own.split(",")):
@@ -125,13 +125,15 @@ def starting_timestamp(parameters: MappingParameters, now_ms: int) -> int | None
     if position != "AT_TIMESTAMP":
         return None
     if timestamp is None:
-        raise _invalid("When the starting position is 'AT_TIMESTAMP', a starting position timestamp must be provided.")
+        raise invalid_parameter(
+            "When the starting position is 'AT_TIMESTAMP', a starting position timestamp must be provided."
+        )
     try:
         timestamp_ms = epoch_ms(timestamp)
     except ValueError as error:
         raise TypeError(f"starting_position_timestamp: {error}") from error
     if timestamp_ms > now_ms:
-        raise _invalid("The starting position timestamp must not be in the future.")
+        raise invalid_parameter("The starting position timestamp must not be in the future.")
     return timestamp_ms
 
 
@@ -139,7 +141,9 @@ def refuse_stray_timestamp(parameters: MappingParameters) -> None:
     """Raise for a timestamp without AT_TIMESTAMP; AWS looks at that after everything else (spec 2.6)."""
     __tracebackhide__ = True
     if "starting_position_timestamp" in parameters and parameters.get("starting_position") != "AT_TIMESTAMP":
-        raise _invalid("StartingPositionTimestamp can only be used when the starting position is 'AT_TIMESTAMP'.")
+        raise invalid_parameter(
+            "StartingPositionTimestamp can only be used when the starting position is 'AT_TIMESTAMP'."
+        )
 
 
 def refuse_unsupported(parameters: MappingParameters) -> None:
@@ -147,22 +151,22 @@ def refuse_unsupported(parameters: MappingParameters) -> None:
     __tracebackhide__ = True
     for name, member in _NOT_FOR_KAFKA.items():
         if name in parameters:
-            raise _invalid(f"Unsupported '{member}' parameter for given event source mapping type.")
+            raise invalid_parameter(f"Unsupported '{member}' parameter for given event source mapping type.")
     given = cast("Mapping[str, Mapping[str, object]]", parameters)
     provisioned = bool(given.get("provisioned_poller_config"))
     if "metrics_config" in parameters and not provisioned:
-        raise _invalid(_PROVISIONED_ONLY.format(parameter="MetricsConfig", what="MetricsConfig"))
+        raise invalid_parameter(_PROVISIONED_ONLY.format(parameter="MetricsConfig", what="MetricsConfig"))
     if "logging_config" in parameters and not provisioned:
-        raise _invalid(_PROVISIONED_ONLY.format(parameter="LoggingConfig", what="LoggingConfig"))
+        raise invalid_parameter(_PROVISIONED_ONLY.format(parameter="LoggingConfig", what="LoggingConfig"))
     for name in ("amazon_managed_kafka_event_source_config", "self_managed_kafka_event_source_config"):
         if given.get(name, {}).get("SchemaRegistryConfig") and not provisioned:
-            raise _invalid(_PROVISIONED_ONLY.format(parameter="SchemaRegistryConfig", what="Schema Registry"))
+            raise invalid_parameter(_PROVISIONED_ONLY.format(parameter="SchemaRegistryConfig", what="Schema Registry"))
         if given.get(name, {}).get("SchemaRegistryConfig"):
             raise NotSupported("SchemaRegistryConfig: schema registries are not run yet (spec 9).")
         if given.get(name, {}).get("ConsumptionMode", "Stream") != "Stream":
             raise NotSupported("ConsumptionMode: only 'Stream' is run; 'Queue' needs share groups (spec 3.6).")
     if "OnSuccess" in given.get("destination_config", {}):
-        raise _invalid("Unsupported DestinationConfig parameter for given event source mapping type.")
+        raise invalid_parameter("Unsupported DestinationConfig parameter for given event source mapping type.")
 
 
 def provisioned_pollers(parameters: MappingParameters) -> ProvisionedPollers | None:
@@ -172,14 +176,16 @@ def provisioned_pollers(parameters: MappingParameters) -> ProvisionedPollers | N
     if not block:
         for name, (parameter, off) in _PROVISIONED.items():
             if name in parameters and cast("Mapping[str, object]", parameters)[name] not in off:
-                raise _invalid(_PROVISIONED_ONLY.format(parameter=parameter, what=parameter))
+                raise invalid_parameter(_PROVISIONED_ONLY.format(parameter=parameter, what=parameter))
         return None
     minimum = block.get("MinimumPollers", 1)
     maximum = block.get("MaximumPollers", 200)
     if maximum > _MAX_POLLERS:
-        raise _invalid(f"Maximum provisioned pollers must be between 1 and {_MAX_POLLERS} inclusive.")
+        raise invalid_parameter(f"Maximum provisioned pollers must be between 1 and {_MAX_POLLERS} inclusive.")
     if minimum > maximum:
-        raise _invalid("Minimum provisioned pollers must be less than or equal to maximum provisioned pollers.")
+        raise invalid_parameter(
+            "Minimum provisioned pollers must be less than or equal to maximum provisioned pollers."
+        )
     return ProvisionedPollers(minimum=minimum, maximum=maximum, group_name=block.get("PollerGroupName") or None)
 
 
@@ -188,7 +194,9 @@ def record_age(parameters: MappingParameters) -> int | None:
     __tracebackhide__ = True
     seconds = parameters.get("maximum_record_age_in_seconds", -1)
     if 0 <= seconds < 60:
-        raise _invalid("MaximumRecordAgeInSeconds must be between 60 and 604800 inclusive, or -1 for no limit.")
+        raise invalid_parameter(
+            "MaximumRecordAgeInSeconds must be between 60 and 604800 inclusive, or -1 for no limit."
+        )
     return None if seconds < 0 else seconds * 1000
 
 
@@ -208,21 +216,17 @@ def destination(parameters: MappingParameters, topic: str, *, provisioned: bool)
     if scheme == "kafka":
         if not provisioned:
             what = "a Kafka on-failure destination"
-            raise _invalid(_PROVISIONED_ONLY.format(parameter="A Kafka on-failure destination", what=what))
+            raise invalid_parameter(_PROVISIONED_ONLY.format(parameter="A Kafka on-failure destination", what=what))
         if name == topic:
-            raise _invalid(
+            raise invalid_parameter(
                 f"The on-failure destination {target} is the topic that the mapping reads: failed records would come "
                 "back without end (spec 4.7)."
             )
         return target
     service, resource = target.split(":", 5)[2::3]
     if service not in _DESTINATION_SERVICES or (service != "s3" and resource.endswith(".fifo")):
-        raise _invalid(
+        raise invalid_parameter(
             f"The destination ARN {target} is invalid: an on-failure destination is a standard SQS queue, a standard "
             "SNS topic or an S3 bucket, or kafka://topic (spec 4.6)."
         )
     return target
-
-
-def _invalid(message: str) -> EventSourceMappingError:
-    return EventSourceMappingError("InvalidParameterValueException", message)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..brokers import Broker
 from ..brokers.security import Authentication
 from ..errors import NotSupported
-from ._shapes import EventSourceMappingError
+from ._shapes import invalid_parameter
 from .parameters import SourceAccessConfiguration, Unsecured
 
 __all__ = ["Access", "access_of"]
@@ -55,6 +56,10 @@ class Access:
     root_ca: str | None = None
     public_ca: bool = False
 
+    def bootstrap_servers(self, broker: Broker) -> str:
+        """The addresses of the broker's listener for this way in."""
+        return broker.bootstrap_servers if self.auth is None else broker.bootstrap_servers_for(self.auth)
+
 
 def access_of(
     configurations: Sequence[SourceAccessConfiguration], *, managed: bool, unsecured: Unsecured = "plaintext"
@@ -77,16 +82,11 @@ def access_of(
         if kind in _NOT_RUN:
             raise NotSupported(f"Authentication by {kind} is not run: give one of {', '.join((*known, _ROOT_CA))}.")
         if kind not in (*known, *_NETWORK) and (managed or kind != _ROOT_CA):
-            raise EventSourceMappingError(
-                "InvalidParameterValueException",
-                f"Unsupported SourceAccessType {kind} for given event source mapping type.",
-            )
+            raise invalid_parameter(f"Unsupported SourceAccessType {kind} for given event source mapping type.")
     for item in configurations:
         form, text = _NETWORK.get(item.get("Type", "")), item.get("URI", "")
         if form is not None and not form.fullmatch(text):
-            raise EventSourceMappingError(
-                "InvalidParameterValueException", f"Invalid {item.get('Type')} in SourceAccessConfigurations: {text!r}."
-            )
+            raise invalid_parameter(f"Invalid {item.get('Type')} in SourceAccessConfigurations: {text!r}.")
     root_ca = given.get(_ROOT_CA)
     for kind, auth in known.items():
         if kind in given:

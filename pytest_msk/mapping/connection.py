@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from .._guard import refusing_others
+from .._guard import ADVICE, refusing_others
 from ..brokers import Broker, ClientSetting
 from ..errors import BrokerError, MskError
 from .access import Access
@@ -48,7 +48,7 @@ class Connection:
         Raises:
             BrokerError: a secret cannot be read, or does not hold what it has to.
         """
-        servers = broker.bootstrap_servers if access.auth is None else broker.bootstrap_servers_for(access.auth)
+        servers = access.bootstrap_servers(broker)
         settings = _settings(access, read)
         return cls(broker=broker, access=access, bootstrap_servers=servers, settings=settings)
 
@@ -142,13 +142,8 @@ def read_secret(arn: str, *, allow_aws: bool) -> str:
     import boto3  # type: ignore[import-untyped]
     from botocore import exceptions  # type: ignore[import-untyped]
 
-    advice = (
-        "Run the test under moto (with mock_aws(): ...), set AWS_ENDPOINT_URL to a loopback address, or let requests "
-        "go to the real AWS with --msk-allow-aws=true."
-    )
-
     def refused(host: str) -> str:
-        return f"The secret {arn} is at {host}, which is not this machine. {advice}"
+        return f"The secret {arn} is at {host}, which is not this machine. {ADVICE}"
 
     try:
         client = boto3.session.Session().client("secretsmanager", region_name=arn.split(":")[3])
@@ -162,4 +157,4 @@ def read_secret(arn: str, *, allow_aws: bool) -> str:
             code=_NO_SECRET,
         ) from error
     except exceptions.BotoCoreError as error:
-        raise MskError(f"The secret {arn} cannot be asked for: {error}. {advice}") from error
+        raise MskError(f"The secret {arn} cannot be asked for: {error}. {ADVICE}") from error

@@ -608,12 +608,8 @@ class EventSourceMapping:
             parameters,
             now_ms=self.clock.now_ms(),
             cluster_arn=CLUSTER_ARN,
-            bootstrap_servers=self._bootstrap_servers,
+            bootstrap_servers=partial(Access.bootstrap_servers, broker=self.broker),
         )
-
-    def _bootstrap_servers(self, access: Access) -> str:
-        """Where the pollers read from."""
-        return self.broker.bootstrap_servers if access.auth is None else self.broker.bootstrap_servers_for(access.auth)
 
     def _note(self, changes: tuple[StateChanged, ...]) -> None:
         for change in changes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from ._validation import EventSourceMappingError
+from ._shapes import EventSourceMappingError, invalid_parameter
 from .parameters import MappingParameters
 
 __all__ = ["FIXED", "updated"]
@@ -106,4 +106,4 @@ def _clears(name: str, value: object) -> bool:
 
 def _unsupported(parameter: str, end: str) -> EventSourceMappingError:
     text = f"Unsupported {parameter} parameter for given event source mapping type{end}"
-    return EventSourceMappingError("InvalidParameterValueException", text)
+    return invalid_parameter(text)

@@ -11,18 +11,12 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import cast
 
-from ..._guard import refusing_others
+from ..._guard import ADVICE, refusing_others
 from ...errors import MskError
 from .bodies import metadata, metadata_with_payload, s3_key
 from .failure import DestinationError, FailedBatch
 
 __all__ = ["S3Destination", "SnsDestination", "SqsDestination"]
-
-
-_ADVICE = (
-    "Run the test under moto (with mock_aws(): ...), set AWS_ENDPOINT_URL to a loopback address, or let requests go to "
-    "the real AWS with --msk-allow-aws=true."
-)
 
 
 class _Service:
@@ -62,7 +56,7 @@ class _Service:
         except (exceptions.HTTPClientError, exceptions.ConnectionError) as raised:
             raise DestinationError(f"{self._arn}: {raised}") from raised
         except exceptions.BotoCoreError as raised:
-            raise MskError(f"The on-failure destination {self._arn} cannot be asked: {raised}. {_ADVICE}") from raised
+            raise MskError(f"The on-failure destination {self._arn} cannot be asked: {raised}. {ADVICE}") from raised
 
     def close(self) -> None:
         """Free the client's connections."""
@@ -86,7 +80,7 @@ class _Service:
         return self._client
 
     def _refused(self, host: str) -> str:
-        return f"The on-failure destination {self._arn} is at {host}, which is not this machine. {_ADVICE}"
+        return f"The on-failure destination {self._arn} is at {host}, which is not this machine. {ADVICE}"
 
 
 class SqsDestination:
